@@ -1,0 +1,308 @@
+/* http_server.c - libmicrohttpd inside the program's own event loop; see http_server.h */
+#include "http_server.h"
+#include "clock.h"
+#include "xalloc.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum progress {
+    READING,   /* the body is coming in */
+    HANDLED,   /* the handler has it */
+    SUSPENDED, /* the handler kept it; libmicrohttpd is told to wait */
+    ANSWERED,  /* response is set, or NULL for an abort */
+};
+
+struct http_exchange {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const char *method;
+    char *path, *body;
+    size_t body_len, body_room;
+    bool too_large;
+    enum progress progress;
+    unsigned status;
+    struct MHD_Response *response;
+    struct http_exchange *next, *previous; /* in server->open */
+};
+
+struct http_server {
+    struct event *readable, *timeout;
+    struct MHD_Daemon *daemon;
+    struct http_limits limits;
+    http_handler handler;
+    void *arg;
+    unsigned port;
+    struct http_exchange *open;
+};
+
+static struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection,
+                                          const char *method, const char *path)
+{
+    struct http_exchange *exchange = xcalloc(1, sizeof *exchange);
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->method = method;
+    exchange->path = xstrdup(path);
+    exchange->next = server->open;
+    if (server->open)
+        server->open->previous = exchange;
+    server->open = exchange;
+    return exchange;
+}
+
+static void on_exchange_completed(void *arg, struct MHD_Connection *connection, void **state,
+                                  enum MHD_RequestTerminationCode code)
+{
+    (void)connection;
+    (void)code;
+    struct http_server *server = arg;
+    struct http_exchange *exchange = *state;
+    if (!exchange)
+        return;
+    if (exchange->previous)
+        exchange->previous->next = exchange->next;
+    else
+        server->open = exchange->next;
+    if (exchange->next)
+        exchange->next->previous = exchange->previous;
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    free(exchange->path);
+    free(exchange->body);
+    free(exchange);
+    *state = NULL;
+}
+
+static void keep_body(struct http_exchange *exchange, const char *data, size_t len)
+{
+    if (exchange->too_large || exchange->body_len + len > exchange->server->limits.body_max) {
+        exchange->too_large = true;
+        return;
+    }
+    if (exchange->body_len + len + 1 > exchange->body_room) {
+        exchange->body_room = (exchange->body_len + len + 1) * 2;
+        exchange->body = xrealloc(exchange->body, exchange->body_room);
+    }
+    memcpy(exchange->body + exchange->body_len, data, len);
+    exchange->body_len += len;
+    exchange->body[exchange->body_len] = '\0';
+}
+
+static enum MHD_Result give_answer(struct http_exchange *exchange)
+{
+    if (!exchange->response)
+        return MHD_NO; /* libmicrohttpd then closes the connection */
+    return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *data_len,
+                                  void **state)
+{
+    (void)version;
+    struct http_server *server = arg;
+    struct http_exchange *exchange = *state;
+    if (!exchange) {
+        *state = exchange_new(server, connection, method, url);
+        return MHD_YES;
+    }
+    if (*data_len > 0) {
+        keep_body(exchange, data, *data_len);
+        *data_len = 0;
+        return MHD_YES;
+    }
+    if (exchange->progress == READING) {
+        exchange->progress = HANDLED;
+        if (exchange->too_large)
+            http_reply(exchange, 413, "text/plain", "body too large\n", 15, NULL);
+        else
+            server->handler(exchange, server->arg);
+    }
+    if (exchange->progress == HANDLED) {
+        exchange->progress = SUSPENDED;
+        MHD_suspend_connection(connection);
+        return MHD_YES;
+    }
+    return give_answer(exchange);
+}
+
+/* Lets the daemon work, then asks it when it wants to be called at the latest. */
+static void run_daemon(struct http_server *server)
+{
+    MHD_run(server->daemon);
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES) {
+        struct timeval wait = ms_to_timeval((int64_t)wait_ms);
+        event_add(server->timeout, &wait);
+    } else {
+        event_del(server->timeout);
+    }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    run_daemon(arg);
+}
+
+/* A listening socket for "host:port", or -1 with a message. */
+static int listen_on(const char *address, unsigned *port, char *error, size_t error_size)
+{
+    struct sockaddr_storage where;
+    int len = (int)sizeof where;
+    memset(&where, 0, sizeof where);
+    if (evutil_parse_sockaddr_port(address, (struct sockaddr *)&where, &len) != 0) {
+        snprintf(error, error_size, "\"%s\" is not a numeric address and port", address);
+        return -1;
+    }
+    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (struct sockaddr *)&where, (socklen_t)len) != 0 || listen(fd, 1024) != 0) {
+        snprintf(error, error_size, "cannot listen on %s: %s", address, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    socklen_t got = sizeof where;
+    if (getsockname(fd, (struct sockaddr *)&where, &got) == 0)
+        *port = ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
+                                                  : ((struct sockaddr_in *)&where)->sin_port);
+    return fd;
+}
+
+struct http_server *http_server_new(struct event_base *base, const char *address,
+                                    const struct http_limits *limits, http_handler handler, void *arg,
+                                    char *error, size_t error_size)
+{
+    unsigned port = 0;
+    int fd = listen_on(address, &port, error, error_size);
+    if (fd < 0)
+        return NULL;
+    struct http_server *server = xcalloc(1, sizeof *server);
+    server->limits = *limits;
+    server->handler = handler;
+    server->arg = arg;
+    server->port = port;
+    unsigned connections = limits->connections_max ? limits->connections_max : 1024;
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
+        fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server, MHD_OPTION_CONNECTION_TIMEOUT,
+        limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info) {
+        snprintf(error, error_size, "cannot start the HTTP server on %s", address);
+        close(fd);
+        free(server);
+        return NULL;
+    }
+    server->readable = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, on_event, server);
+    server->timeout = evtimer_new(base, on_event, server);
+    if (!server->readable || !server->timeout)
+        out_of_memory(0);
+    event_add(server->readable, NULL);
+    run_daemon(server);
+    return server;
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    /* libmicrohttpd refuses to stop with suspended connections. */
+    for (struct http_exchange *exchange = server->open; exchange; exchange = exchange->next) {
+        if (exchange->progress == SUSPENDED) {
+            exchange->progress = ANSWERED;
+            MHD_resume_connection(exchange->connection);
+        }
+    }
+    MHD_run(server->daemon);
+    event_free(server->readable);
+    event_free(server->timeout);
+    MHD_stop_daemon(server->daemon);
+    free(server);
+}
+
+unsigned http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+const char *http_method(const struct http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *http_path(const struct http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *http_body(const struct http_exchange *exchange, size_t *len)
+{
+    *len = exchange->body_len;
+    return exchange->body ? exchange->body : "";
+}
+
+const char *http_header(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+int http_fd(const struct http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static void finish(struct http_exchange *exchange)
+{
+    bool resume = exchange->progress == SUSPENDED;
+    exchange->progress = ANSWERED;
+    if (resume) {
+        MHD_resume_connection(exchange->connection);
+        /* The daemon wakes through its own descriptor; nothing may run inside the caller. */
+    }
+}
+
+void http_reply_response(struct http_exchange *exchange, unsigned status, struct MHD_Response *response)
+{
+    exchange->status = status;
+    exchange->response = response;
+    finish(exchange);
+}
+
+void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type, const void *body,
+                size_t len, const struct http_extra *extras)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        out_of_memory(len);
+    if (content_type)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    for (; extras && extras->name; extras++)
+        MHD_add_response_header(response, extras->name, extras->value);
+    http_reply_response(exchange, status, response);
+}
+
+void http_abort(struct http_exchange *exchange)
+{
+    exchange->response = NULL;
+    finish(exchange);
+}

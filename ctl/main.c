@@ -1,0 +1,80 @@
+/* main.c - mtcctl: the tool for people */
+#include "config.h"
+#include "migrate.h"
+#include "version.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct verb {
+    const char *name, *help;
+    int (*run)(const struct config *config, int argc, char **argv);
+};
+
+static int reference_main(const struct config *config, int argc, char **argv)
+{
+    (void)config;
+    (void)argc;
+    (void)argv;
+    config_print_reference(stdout);
+    return 0;
+}
+
+static const struct verb verbs[] = {
+    {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
+    {"options", "print all configuration options as a Markdown table", reference_main},
+};
+#define VERBS (sizeof verbs / sizeof verbs[0])
+
+static int usage(FILE *out)
+{
+    fprintf(out, "usage: mtcctl [-c FILE] VERB [options]\n\n");
+    for (size_t i = 0; i < VERBS; i++)
+        fprintf(out, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+    fprintf(out,
+            "\n  -c, --config FILE  configuration (default: $MTC_CONFIG, or %s if it exists)\n"
+            "      --version      print the version and exit\n",
+            CONFIG_DEFAULT_PATH);
+    return out == stdout ? 0 : 2;
+}
+
+static int run_verb(const struct verb *verb, const char *config_path, int argc, char **argv)
+{
+    struct config config;
+    char error[512];
+    int status = 1;
+    if (config_load(&config, config_path ? config_path : config_default_path(), error, sizeof error))
+        status = verb->run(&config, argc, argv);
+    else
+        fprintf(stderr, "mtcctl: %s\n", error);
+    config_free(&config);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    const char *config_path = NULL;
+    int option;
+    while ((option = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
+        if (option == 'c')
+            config_path = optarg;
+        else if (option == 'v')
+            return printf("mtcctl %s\n", MTC_VERSION) < 0;
+        else
+            return usage(option == 'h' ? stdout : stderr);
+    }
+    if (optind == argc)
+        return usage(stderr);
+    for (size_t i = 0; i < VERBS; i++) {
+        if (strcmp(verbs[i].name, argv[optind]) == 0)
+            return run_verb(&verbs[i], config_path, argc - optind, argv + optind);
+    }
+    fprintf(stderr, "mtcctl: there is no verb \"%s\"; try 'mtcctl --help'\n", argv[optind]);
+    return 2;
+}

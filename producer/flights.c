@@ -1,0 +1,69 @@
+/* flights.c - rows published and not yet marked, in publishing order; see flights.h */
+#include "flights.h"
+#include "xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void flights_init(struct flights *flights, size_t room)
+{
+    memset(flights, 0, sizeof *flights);
+    flights->ring = xcalloc(room, sizeof *flights->ring);
+    flights->room = room;
+}
+
+void flights_free(struct flights *flights)
+{
+    free(flights->ring);
+}
+
+struct flight *flights_at(const struct flights *flights, size_t index)
+{
+    return &flights->ring[(flights->first + index) % flights->room];
+}
+
+void flights_set(struct flights *flights, struct flight *flight, enum flight_state state)
+{
+    flights->in_state[flight->state]--;
+    flights->in_state[state]++;
+    flight->state = state;
+}
+
+void flights_add(struct flights *flights, uint64_t tag, int64_t row)
+{
+    if (flights->count == flights->room || (flights->count && tag != flights->first_tag + flights->count))
+        abort(); /* our bug: the window is smaller than the room, and tags are counted by the channel */
+    if (flights->count == 0)
+        flights->first_tag = tag;
+    struct flight *flight = flights_at(flights, flights->count++);
+    *flight = (struct flight){.row = row, .state = FLIGHT_PUBLISHED};
+    flights->in_state[FLIGHT_PUBLISHED]++;
+}
+
+void flights_confirm(struct flights *flights, uint64_t tag, bool multiple)
+{
+    if (flights->count == 0 || tag < flights->first_tag || tag >= flights->first_tag + flights->count)
+        return;
+    size_t last = (size_t)(tag - flights->first_tag);
+    for (size_t i = multiple ? 0 : last; i <= last; i++) {
+        struct flight *flight = flights_at(flights, i);
+        if (flight->state == FLIGHT_PUBLISHED)
+            flights_set(flights, flight, FLIGHT_CONFIRMED);
+    }
+}
+
+void flights_trim(struct flights *flights)
+{
+    while (flights->count && flights_at(flights, 0)->state == FLIGHT_MARKED) {
+        flights->in_state[FLIGHT_MARKED]--;
+        flights->first = (flights->first + 1) % flights->room;
+        flights->first_tag++;
+        flights->count--;
+    }
+}
+
+void flights_clear(struct flights *flights)
+{
+    flights->first = flights->count = 0;
+    memset(flights->in_state, 0, sizeof flights->in_state);
+}

@@ -1,0 +1,43 @@
+/*
+ * flights.h - rows published and not yet marked, in publishing order
+ *
+ * A ring whose index follows from the publisher tag: the broker counts from 1 on each channel, so the entry
+ * of a tag is found without a search. Entries leave from the front once marked.
+ */
+#ifndef MTC_FLIGHTS_H
+#define MTC_FLIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum flight_state { FLIGHT_PUBLISHED, FLIGHT_CONFIRMED, FLIGHT_MARKING, FLIGHT_MARKED };
+
+struct flight {
+    int64_t row;
+    enum flight_state state;
+};
+
+struct flights {
+    struct flight *ring;
+    size_t room, first, count;
+    uint64_t first_tag; /* tag of the entry at `first` */
+    size_t in_state[4];
+};
+
+void flights_init(struct flights *flights, size_t room);
+void flights_free(struct flights *flights);
+
+/* Tags must follow one another, but for a new channel, which flights_clear() prepares. */
+void flights_add(struct flights *flights, uint64_t tag, int64_t row);
+struct flight *flights_at(const struct flights *flights, size_t index); /* 0: the oldest */
+void flights_set(struct flights *flights, struct flight *flight, enum flight_state state);
+
+/* Marks tag, or all up to tag, confirmed; a tag that is not here is none of ours any more. */
+void flights_confirm(struct flights *flights, uint64_t tag, bool multiple);
+
+/* Drops marked entries from the front. */
+void flights_trim(struct flights *flights);
+void flights_clear(struct flights *flights);
+
+#endif

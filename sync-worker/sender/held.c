@@ -1,0 +1,49 @@
+/* held.c - an event the sender holds for the broker; see held.h */
+#include "held.h"
+#include "xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *pack(char **at, const char *text)
+{
+    if (!text)
+        return NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = *at;
+    memcpy(copy, text, size);
+    *at += size;
+    return copy;
+}
+
+static size_t size_of(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+struct held *held_new(const struct envelope *envelope, char *body, size_t len)
+{
+    size_t strings = size_of(envelope->event_id) + size_of(envelope->machine) + size_of(envelope->kind) +
+                     size_of(envelope->type) + size_of(envelope->path) + size_of(envelope->traceparent);
+    struct held *held = xmalloc(sizeof *held + strings);
+    memset(held, 0, sizeof *held);
+    held->envelope = *envelope;
+    char *at = (char *)(held + 1);
+    held->envelope.event_id = pack(&at, envelope->event_id);
+    held->envelope.machine = pack(&at, envelope->machine);
+    held->envelope.kind = pack(&at, envelope->kind);
+    held->envelope.type = pack(&at, envelope->type);
+    held->envelope.path = pack(&at, envelope->path);
+    held->envelope.traceparent = pack(&at, envelope->traceparent);
+    held->body = body;
+    held->len = len;
+    return held;
+}
+
+void held_free(struct held *held)
+{
+    free(held->body);
+    free(held->reason);
+    free(held->response);
+    free(held);
+}

@@ -1,0 +1,42 @@
+/*
+ * held.h - an event the sender holds for the broker
+ *
+ * It waits in its machine's lane (lane.h), leaves it when its fate is known, and is then settled (settle.h):
+ * its outcome told, its delivery acked.
+ */
+#ifndef MTC_HELD_H
+#define MTC_HELD_H
+
+#include "envelope.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct partition;
+
+struct held {
+    struct envelope envelope; /* strings stand behind this struct */
+    char *body;               /* owned */
+    size_t len;
+
+    struct partition *partition;
+    uint64_t generation; /* of the partition's channel; see held_is_ours() */
+    uint64_t tag;
+    int64_t since_ms;
+    bool check; /* may have been sent before: look for its sent key first */
+
+    int attempts;        /* counted ones */
+    bool repeated;       /* the request under way is an uncounted repeat */
+    uint64_t streak;     /* breaker's streak of its last failures, ... */
+    int streak_attempts; /* ... and how many of its attempts fell into it */
+    long last_status;    /* 0: no answer */
+    char *reason;        /* owned; why it is dead */
+    char *response;      /* owned; first bytes of the last answer */
+    int unsettled;       /* what settle.c still waits for */
+    struct held *next;
+};
+
+struct held *held_new(const struct envelope *envelope, char *body, size_t len);
+void held_free(struct held *held);
+
+#endif

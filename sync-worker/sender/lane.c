@@ -1,0 +1,198 @@
+/* lane.c - the lines of events, one a machine; see lane.h */
+#include "lane.h"
+#include "clock.h"
+#include "xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg), void *arg)
+{
+    memset(lanes, 0, sizeof *lanes);
+    lanes->base = base;
+    lanes->run_last = &lanes->run_first;
+    lanes->on_retry = on_retry;
+    lanes->arg = arg;
+}
+
+static uint64_t fingerprint(const char *machine)
+{
+    uint64_t hash = 14695981039346656037u; /* FNV-1a */
+    for (; *machine; machine++)
+        hash = (hash ^ (unsigned char)*machine) * 1099511628211u;
+    return hash;
+}
+
+static void queue(struct lane *lane, bool first)
+{
+    struct lanes *lanes = lane->lanes;
+    lane->state = LANE_READY;
+    if (first) {
+        lane->run_next = lanes->run_first;
+        if (!lanes->run_first)
+            lanes->run_last = &lane->run_next;
+        lanes->run_first = lane;
+    } else {
+        lane->run_next = NULL;
+        *lanes->run_last = lane;
+        lanes->run_last = &lane->run_next;
+    }
+}
+
+static void unqueue(struct lane *lane)
+{
+    struct lanes *lanes = lane->lanes;
+    struct lane **at = &lanes->run_first;
+    while (*at != lane)
+        at = &(*at)->run_next;
+    *at = lane->run_next;
+    if (!*at)
+        lanes->run_last = at;
+}
+
+static struct lane *lane_new(struct lanes *lanes, const char *machine)
+{
+    struct lane *lane = xcalloc(1, sizeof *lane);
+    lane->lanes = lanes;
+    lane->machine = xstrdup(machine);
+    lane->fingerprint = fingerprint(machine);
+    lane->last = &lane->first;
+    HASH_ADD_KEYPTR(hh, lanes->table, lane->machine, strlen(lane->machine), lane);
+    lanes->count++;
+    return lane;
+}
+
+static void lane_free(struct lane *lane)
+{
+    HASH_DELETE(hh, lane->lanes->table, lane);
+    lane->lanes->count--;
+    if (lane->retry)
+        event_free(lane->retry);
+    free(lane->machine);
+    free(lane);
+}
+
+void lanes_push(struct lanes *lanes, struct held *held)
+{
+    struct lane *lane;
+    const char *machine = held->envelope.machine;
+    HASH_FIND_STR(lanes->table, machine, lane);
+    if (!lane) {
+        lane = lane_new(lanes, machine);
+        queue(lane, false);
+    }
+    held->next = NULL;
+    *lane->last = held;
+    lane->last = &held->next;
+    lanes->held_count++;
+}
+
+struct lane *lanes_take(struct lanes *lanes)
+{
+    struct lane *lane = lanes->run_first;
+    if (!lane)
+        return NULL;
+    lanes->run_first = lane->run_next;
+    if (!lanes->run_first)
+        lanes->run_last = &lanes->run_first;
+    lane->state = LANE_BUSY;
+    return lane;
+}
+
+void lane_ready(struct lane *lane, bool first)
+{
+    queue(lane, first);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct lane *lane = arg;
+    queue(lane, false);
+    lane->lanes->on_retry(lane->lanes->arg);
+}
+
+void lane_wait(struct lane *lane, int64_t ms)
+{
+    if (!lane->retry)
+        lane->retry = evtimer_new(lane->lanes->base, on_retry, lane);
+    if (!lane->retry)
+        out_of_memory(0);
+    struct timeval wait = ms_to_timeval(ms);
+    event_add(lane->retry, &wait);
+    lane->state = LANE_WAITING;
+}
+
+void lane_still(struct lane *lane)
+{
+    lane->state = LANE_STILL;
+}
+
+struct held *lane_pop(struct lane *lane)
+{
+    struct held *held = lane->first;
+    lane->first = held->next;
+    lane->lanes->held_count--;
+    if (lane->first) {
+        queue(lane, false);
+    } else {
+        lane_free(lane);
+    }
+    held->next = NULL;
+    return held;
+}
+
+/* Frees the lane's events of `partition`, from the second on if the head is worked on. */
+static void drop_events(struct lane *lane, const struct partition *partition)
+{
+    struct held **at = &lane->first;
+    if (lane->state == LANE_BUSY)
+        at = &lane->first->next;
+    while (*at) {
+        struct held *held = *at;
+        if (partition && held->partition != partition) {
+            at = &held->next;
+            continue;
+        }
+        *at = held->next;
+        held_free(held);
+        lane->lanes->held_count--;
+    }
+    lane->last = at;
+}
+
+void lanes_drop(struct lanes *lanes, const struct partition *partition)
+{
+    struct lane *lane, *next;
+    HASH_ITER(hh, lanes->table, lane, next)
+    {
+        struct held *head = lane->first;
+        drop_events(lane, partition);
+        if (lane->state == LANE_BUSY || lane->first == head)
+            continue;
+        /* The head is gone, and with it what the lane was waiting for. */
+        if (lane->state == LANE_READY)
+            unqueue(lane);
+        if (lane->state == LANE_WAITING)
+            event_del(lane->retry);
+        if (lane->first)
+            queue(lane, false);
+        else
+            lane_free(lane);
+    }
+}
+
+void lanes_free(struct lanes *lanes)
+{
+    struct lane *lane, *next;
+    HASH_ITER(hh, lanes->table, lane, next)
+    {
+        while (lane->first) {
+            struct held *held = lane->first;
+            lane->first = held->next;
+            held_free(held);
+        }
+        lane_free(lane);
+    }
+}

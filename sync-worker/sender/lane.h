@@ -1,0 +1,68 @@
+/*
+ * lane.h - the lines of events, one a machine
+ *
+ * Only the head of a lane is worked on; what is behind it waits for it, whatever it is waiting for. Lanes of
+ * different machines know nothing of each other. A lane exists while it holds something.
+ */
+#ifndef MTC_LANE_H
+#define MTC_LANE_H
+
+#include "held.h"
+
+#include <event2/event.h>
+#include <uthash.h>
+
+enum lane_state {
+    LANE_READY,   /* in the run queue */
+    LANE_BUSY,    /* a look-up or a request is under way for its head */
+    LANE_WAITING, /* its retry timer runs */
+    LANE_STILL,   /* its head's partition is being handed back: nothing is started */
+};
+
+struct lanes;
+
+struct lane {
+    char *machine;
+    uint64_t fingerprint;
+    enum lane_state state;
+    struct held *first, **last;
+    struct lanes *lanes;
+    struct event *retry; /* made when first needed */
+    struct lane *run_next;
+    UT_hash_handle hh;
+};
+
+struct lanes {
+    struct event_base *base;
+    struct lane *table;
+    struct lane *run_first, **run_last;
+    int count, held_count;
+    void (*on_retry)(void *arg); /* a lane has become ready by itself */
+    void *arg;
+};
+
+void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg), void *arg);
+void lanes_free(struct lanes *lanes); /* frees the events too */
+
+/* Puts an event behind the others of its machine. */
+void lanes_push(struct lanes *lanes, struct held *held);
+
+/* Takes the next ready lane off the run queue (it is then BUSY), or NULL. */
+struct lane *lanes_take(struct lanes *lanes);
+
+/* A busy lane is ready again, behind the others or before them. */
+void lane_ready(struct lane *lane, bool first);
+void lane_wait(struct lane *lane, int64_t ms);
+void lane_still(struct lane *lane);
+
+/* Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The lane may be
+ * gone. */
+struct held *lane_pop(struct lane *lane);
+
+/*
+ * Frees every event of `partition` (NULL: of all) that is not worked on right now. A busy head stays until
+ * its request ends: its channel's generation has changed, so it will not be acked.
+ */
+void lanes_drop(struct lanes *lanes, const struct partition *partition);
+
+#endif

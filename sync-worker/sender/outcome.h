@@ -1,0 +1,20 @@
+/*
+ * outcome.h - what became of events, as the ledger reads it
+ *
+ * A batch is a JSON array of {"seq", "id", "outcome": "delivered"|"dead", "at_us", "attempts", "status",
+ * "reason"}; mtc.apply_outcomes() in sql/core takes it as it is.
+ */
+#ifndef MTC_OUTCOME_H
+#define MTC_OUTCOME_H
+
+#include "held.h"
+
+#include <stddef.h>
+
+/* Caller frees. */
+char *outcome_batch(struct held *const *events, int count, size_t *len);
+
+/* A copy in which whatever is no printable UTF-8 text has become '?'. Caller frees. */
+char *outcome_clean_text(const char *text);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * sender.h - the state the sender's parts share
+ *
+ *   partition.c  events come in          lane.c     and queue, one line a machine
+ *   attempt.c    the head is sent        verdict.c  what the answer means; breaker.c whose fault it is
+ *   settle.c     the outcome is told, then the delivery is acked
+ *   sender.c     connections up and down, hand-backs, drain
+ */
+#ifndef MTC_SENDER_H
+#define MTC_SENDER_H
+
+#include "amqp_chan.h"
+#include "breaker.h"
+#include "http_client.h"
+#include "lane.h"
+#include "partition.h"
+#include "recent.h"
+#include "redis_conn.h"
+#include "service.h"
+#include "topology.h"
+
+struct settle;
+
+struct sender_metrics {
+    struct metric *received, *redelivered, *delivered, *skipped, *retried, *dead, *repeats;
+    struct metric *answers[6]; /* 0: none, 1: other, 2xx .. 5xx */
+    struct metric *request_seconds, *delivery_seconds;
+    struct metric *held, *lanes, *in_flight, *breaker_open, *breaker_opened;
+};
+
+struct sender {
+    struct service *service;
+    struct amqp_conn *conn;
+    struct topology *topology;
+    struct amqp_chan *publishing;
+    struct partition *partitions;
+    int partition_count;
+    struct lanes lanes;
+    struct http_client *http;
+    struct redis_conn *redis; /* NULL: configured to do without */
+    struct recent *recent;
+    struct settle *settle;
+    struct breaker breaker;
+    struct event *run, *hold_timer, *drain_timer;
+    char *api_key_header; /* "X-API-Key: ..." or NULL */
+    bool draining, closing;
+    struct sender_metrics metrics;
+};
+
+/* The callbacks of service_description; see service.h. */
+void *sender_start(struct service *service);
+bool sender_ready(const void *state, const char **why);
+void sender_drain(void *state);
+void sender_reload(void *state);
+void sender_stop(void *state);
+
+/* Works on the ready lanes after the present callback. */
+void sender_run_soon(struct sender *sender);
+void sender_on_handed_back(struct sender *sender, struct partition *partition);
+void sender_read_api_key(struct sender *sender);
+
+#endif

@@ -1,0 +1,1 @@
+"""Real servers, the programs and the simulator, for tests, demo and benchmarks."""

@@ -1,0 +1,206 @@
+"""Private PostgreSQL, RabbitMQ and Redis on loopback ports, in a throw-away folder."""
+import base64
+import glob
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import psycopg
+
+from .processes import Process, accepts, free_port, give_away, unprivileged, wait_for
+
+
+def http(method, url, body=None, user=None, timeout=10):
+    """(status, text) of a request; errors of HTTP are answers too."""
+    data = body.encode() if isinstance(body, str) else body
+    request = urllib.request.Request(url, data=data, method=method)
+    if data is not None:
+        request.add_header("Content-Type", "application/json")
+    if user:
+        request.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, answer.read().decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(errors="replace")
+
+
+class Postgres:
+    def __init__(self, folder):
+        self.folder = folder / "postgres"
+        self.port = free_port()
+        self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        self.process = None
+
+    def start(self):
+        if not self.folder.exists():
+            self.folder.mkdir()
+            give_away(self.folder)
+            subprocess.run([*unprivileged(), f"{self.bin}/initdb", "-D", self.folder, "-U", "postgres", "-A", "trust",
+                            "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"], check=True,
+                           stdout=subprocess.DEVNULL, cwd="/")
+            with open(self.folder / "postgresql.conf", "a", encoding="ascii") as conf:
+                conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\n"
+                           f"unix_socket_directories='{self.folder}'\nshared_buffers=128MB\nmax_connections=200\n"
+                           "max_wal_size=2GB\nlog_min_messages=warning\n")
+        self.process = Process("postgres", [*unprivileged(), f"{self.bin}/postgres", "-D", self.folder],
+                               self.folder.parent / "postgres.log", cwd="/").start()
+        wait_for(self.answers, 60, "PostgreSQL answers")
+        return self
+
+    def answers(self):
+        try:
+            psycopg.connect(self.conninfo("postgres"), connect_timeout=2).close()
+            return True
+        except psycopg.OperationalError:
+            return False
+
+    def stop(self, number=signal.SIGINT):
+        if self.process:
+            self.process.stop(number, 60)
+
+    def crash(self):
+        """As kill -9 of the whole server."""
+        self.process.kill()
+
+    def conninfo(self, database):
+        return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
+
+
+class Redis:
+    def __init__(self, folder):
+        self.folder = folder / "redis"
+        self.log = folder / "redis.log"
+        self.port = free_port()
+        self.process = None
+
+    def start(self):
+        self.folder.mkdir(exist_ok=True)
+        give_away(self.folder)
+        self.process = Process("redis", [*unprivileged(), "redis-server", "--port", self.port, "--bind", "127.0.0.1",
+                                         "--dir", self.folder, "--save", "", "--appendonly", "yes", "--appendfsync",
+                                         "everysec"], self.log, cwd="/").start()
+        wait_for(lambda: accepts(self.port), 20, "Redis answers")
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process:
+            self.process.stop(number, 30)
+
+    def url(self, database=0):
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+
+class Rabbit:
+    USER = "guest:guest"
+
+    def __init__(self, folder):
+        self.folder = folder / "rabbit"
+        self.log = folder / "rabbit.log"
+        self.port, self.management = free_port(), free_port()
+        self.epmd_port, self.dist_port = free_port(), free_port()
+        self.process = self.epmd = None
+        self.extra_conf = ""
+
+    def env(self):
+        f = self.folder
+        return {"PATH": os.environ["PATH"] + ":/usr/sbin", "LANG": "C.UTF-8", "HOME": str(f),
+                "RABBITMQ_NODENAME": "mtc@localhost", "RABBITMQ_MNESIA_BASE": f"{f}/data",
+                "RABBITMQ_LOG_BASE": f"{f}/log", "RABBITMQ_CONFIG_FILE": f"{f}/rabbitmq.conf",
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{f}/plugins", "RABBITMQ_DIST_PORT": str(self.dist_port),
+                "RABBITMQ_CONF_ENV_FILE": f"{f}/none", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
+                "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+
+    def configure(self):
+        for name in ("", "data", "log"):
+            (self.folder / name).mkdir(exist_ok=True)
+            give_away(self.folder / name)
+        (self.folder / "plugins").write_text(
+            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+            f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management}\n"
+            f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {free_port()}\n"
+            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 2GB\n"
+            "log.file.level = warning\nmanagement_agent.disable_metrics_collector = false\n"
+            "collect_statistics_interval = 2000\n" + self.extra_conf)
+
+    def start(self):
+        self.configure()
+        if self.epmd is None or not self.epmd.is_running():
+            epmd = shutil.which("epmd") or glob.glob("/usr/lib/erlang/erts-*/bin/epmd")[0]
+            self.epmd = Process("epmd", [*unprivileged(), epmd, "-port", self.epmd_port, "-address", "127.0.0.1"],
+                                self.log, env=self.env(), cwd="/").start()
+            wait_for(lambda: accepts(self.epmd_port), 20, "epmd answers")
+        self.process = Process("rabbitmq", [*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmq-server"], self.log,
+                               env=self.env(), cwd=self.folder).start()
+        wait_for(self.answers, 90, "RabbitMQ answers")
+        return self
+
+    def answers(self):
+        try:
+            return self.api("GET", "/api/overview")[0] == 200 and accepts(self.port)
+        except OSError:
+            return False
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process:
+            self.process.stop(number, 90)
+            self.process = None
+
+    def stop_all(self):
+        self.stop()
+        if self.epmd:
+            self.epmd.kill()
+
+    def crash(self):
+        self.process.kill()
+
+    def api(self, method, path, body=None):
+        return http(method, f"http://127.0.0.1:{self.management}{path}", body, self.USER)
+
+    def make_vhost(self, name):
+        for method, path, body in (("PUT", f"/api/vhosts/{name}", "{}"),
+                                   ("PUT", f"/api/permissions/{name}/guest",
+                                    '{"configure":".*","write":".*","read":".*"}')):
+            status, text = self.api(method, path, body)
+            assert status in (201, 204), (status, text)
+
+    def drop_vhost(self, name):
+        self.api("DELETE", f"/api/vhosts/{name}")
+
+    def url(self, vhost):
+        return f"amqp://guest:guest@127.0.0.1:{self.port}/{vhost}"
+
+    def queues(self, vhost):
+        return {q["name"]: q for q in json.loads(self.api("GET", f"/api/queues/{vhost}")[1])}
+
+
+class Servers:
+    """All three, in a folder that is removed at the end."""
+
+    def __init__(self, folder=None):
+        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mtc-sync."))
+        self.folder.chmod(0o755)
+        self.postgres, self.redis, self.rabbit = Postgres(self.folder), Redis(self.folder), Rabbit(self.folder)
+
+    def start(self):
+        self.postgres.start()
+        self.redis.start()
+        self.rabbit.start()
+        return self
+
+    def stop(self, remove=True):
+        self.rabbit.stop_all()
+        self.redis.stop()
+        self.postgres.stop()
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
