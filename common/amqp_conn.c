@@ -22,6 +22,7 @@
 
 #define TICK_MS       1000
 #define CLOSE_WAIT_MS 3000
+#define STABLE_MS     3000
 
 static void start_attempt(struct amqp_conn *conn);
 
@@ -171,7 +172,7 @@ static void on_tune(struct amqp_conn *conn, const amqp_connection_tune_t *tune)
 static void on_open_ok(struct amqp_conn *conn)
 {
     conn->state = AMQP_UP;
-    backoff_reset(&conn->backoff);
+    conn->up_since_ms = mono_ms();
     conn->last_sent_ms = mono_ms();
     arm(conn, TICK_MS);
     log_info("connected to RabbitMQ", LF_S("host", conn->host), LF_I("port", conn->port),
@@ -341,6 +342,9 @@ static void on_tick(struct amqp_conn *conn)
     int64_t now = mono_ms();
     if (is_dead(conn, now))
         return;
+    /* A broker that lets us in and throws us out again gets the long pauses too. */
+    if (now - conn->up_since_ms > STABLE_MS)
+        backoff_reset(&conn->backoff);
     if (now - conn->last_sent_ms >= conn->heartbeat_ms / 2 && amqp_conn_unsent(conn) == 0) {
         amqp_put_heartbeat(amqp_conn_output(conn));
         conn->last_sent_ms = now;

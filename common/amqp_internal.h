@@ -38,7 +38,7 @@ struct amqp_conn {
     struct event *timer;  /* WAITING: next attempt; handshake and CLOSING: too late; UP: the tick */
     struct event *failed; /* runs the teardown outside of whoever noticed */
     struct backoff backoff;
-    int64_t heartbeat_ms, last_received_ms, last_sent_ms;
+    int64_t heartbeat_ms, up_since_ms, last_received_ms, last_sent_ms;
     int server_major;
     uint32_t frame_max;
     uint16_t channel_max;

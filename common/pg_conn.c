@@ -139,9 +139,18 @@ static void become_up(struct pg_conn *conn)
     conn->events.on_up(conn->arg);
 }
 
+/* What the server says on its own; a lost session is reported by whoever notices it. */
+static void on_notice(void *arg, const PGresult *result)
+{
+    (void)arg;
+    const char *text = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    log_debug("PostgreSQL says", LF_S("notice", text ? text : ""));
+}
+
 static void on_connected(struct pg_conn *conn)
 {
     event_del(conn->timer);
+    PQsetNoticeReceiver(conn->pg, on_notice, NULL);
     if (PQsetnonblocking(conn->pg, 1) != 0) {
         pg_conn_fail(conn, PQerrorMessage(conn->pg));
         return;

@@ -220,8 +220,6 @@ static bool start(struct running *running)
             log_error("cannot start", LF_S("reason", error));
             return false;
         }
-        log_info("serving /metrics, /healthz and /readyz", LF_S("address", address),
-                 LF_I("port", admin_port(running->admin)));
     }
     running->state = running->description->start(service);
     return running->state != NULL;
@@ -247,15 +245,18 @@ static int serve(struct running *running)
 {
     name_worker(running);
     curl_global_init(CURL_GLOBAL_DEFAULT);
-    log_info("starting", LF_S("version", MTC_VERSION), LF_S("worker", running->worker_name));
-    bool started = start(running);
-    if (started)
+    int status = 1;
+    if (start(running)) {
+        log_info("started", LF_S("version", MTC_VERSION), LF_S("worker", running->worker_name),
+                 LF_I("metrics_port", running->admin ? admin_port(running->admin) : 0));
         event_base_dispatch(running->service.base);
+        status = running->failed ? 1 : 0;
+        log_info("ended", LF_I("status", status));
+    }
     stop(running);
     curl_global_cleanup();
     libevent_global_shutdown();
-    log_info("ended", LF_I("status", started && !running->failed ? 0 : 1));
-    return started && !running->failed ? 0 : 1;
+    return status;
 }
 
 int service_main(int argc, char **argv, const struct service_description *description)

@@ -53,7 +53,7 @@ struct relay {
     bool old_tags;  /* the ring holds rows of a lost channel: it must empty before a new channel's tags */
     int asked;      /* rows the step under way asks for */
     bool awake;     /* what mtc.relay says */
-    int64_t last_read_ms, count_from_ms, next_tick_ms, confirmed_since_ms;
+    int64_t last_read_ms, last_step_ms, count_from_ms, next_tick_ms, confirmed_since_ms;
     int reads_with_rows;
     int settle; /* reads soon after falling asleep, for who had seen "awake" */
     int64_t sweep_after;
@@ -239,9 +239,10 @@ static void on_step(const PGresult *rows, void *arg)
 
 static void step(struct relay *relay, int max_rows)
 {
+    relay->last_step_ms = mono_ms();
     if (max_rows > 0) {
         relay->want_read = false;
-        relay->last_read_ms = mono_ms();
+        relay->last_read_ms = relay->last_step_ms;
     }
     relay->asked = max_rows;
     turn_all(relay, FLIGHT_CONFIRMED, FLIGHT_MARKING);
@@ -380,7 +381,9 @@ static void pump_active(struct relay *relay)
         wanted = 0;
     bool mark = confirmed && (now >= mark_at || confirmed >= (size_t)relay->service->config->producer_batch ||
                               relay->drained || !relay->chan);
-    if (wanted || mark) {
+    /* With nowhere to publish to there is nothing to read; but a silent session would lose the lock. */
+    bool sign_of_life = now - relay->last_step_ms >= relay->service->config->producer_poll_ms;
+    if (wanted || mark || sign_of_life) {
         step(relay, wanted);
         return;
     }

@@ -108,6 +108,7 @@ class Rabbit:
         self.epmd_port, self.dist_port = free_port(), free_port()
         self.process = self.epmd = None
         self.extra_conf = ""
+        self.starts = 0
 
     def env(self):
         f = self.folder
@@ -143,6 +144,7 @@ class Rabbit:
         self.process = Process("rabbitmq", [*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmq-server"], self.log,
                                env=self.env(), cwd=self.folder).start()
         wait_for(self.answers, 90, "RabbitMQ answers")
+        self.starts += 1
         return self
 
     def answers(self):
@@ -166,6 +168,11 @@ class Rabbit:
 
     def api(self, method, path, body=None):
         return http(method, f"http://127.0.0.1:{self.management}{path}", body, self.USER)
+
+    def control(self, *words):
+        """rabbitmqctl against this node."""
+        subprocess.run([*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmqctl", *words], env=self.env(), check=True,
+                       cwd=self.folder, stdout=subprocess.DEVNULL)
 
     def make_vhost(self, name):
         for method, path, body in (("PUT", f"/api/vhosts/{name}", "{}"),

@@ -112,6 +112,7 @@ class Stack:
         self.api_key_path.write_text("the key of the shop\n")
         self.sim = Sim(self.folder, "--api-key-file", self.api_key_path, *sim_options, port=sim_port)
         self.services = []
+        self.rabbit_starts = servers.rabbit.starts
         self.migrate_options = migrate_options
         self.write_config(config)
 
@@ -182,7 +183,21 @@ class Stack:
         def settled():
             states = self.states()
             return states if not states.get("waiting") and not states.get("published") else None
-        return wait_for(settled, seconds, "every event delivered or dead", pause=0.2)
+        try:
+            return wait_for(settled, seconds, "every event delivered or dead", pause=0.2)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.describe()}") from None
+
+    def describe(self):
+        """Where everything stands, for a test that waited in vain."""
+        lines = [f"ledger: {self.states()}"]
+        for name, q in self.servers.rabbit.queues(self.name).items():
+            lines.append(f"{name}: {q.get('messages_ready')} ready, {q.get('messages_unacknowledged')} unacked, "
+                         f"{q.get('consumers')} consumers, active {q.get('single_active_consumer_tag')}")
+        for service in self.services:
+            state = f"pid {service.pid}" if service.is_running() else f"ended {service.child.returncode}"
+            lines.append(f"{service.name} ({state}): ...{service.text()[-1500:]}")
+        return "\n".join(lines)
 
     def outbox_order(self):
         """Event ids per machine in commit order (writers of one machine do not overlap in these tests)."""
@@ -205,7 +220,10 @@ class Stack:
             self.sim.stop()
         reports = [f"{p.name}: {p.text()[-4000:]}" for p in [*self.services, self.sim]
                    if "Sanitizer" in p.text() or "runtime error:" in p.text()]
-        self.servers.rabbit.drop_vhost(self.name)
+        # RabbitMQ 3.10.8 loses the supervisor of all its at-least-once dead-lettering when such queues are deleted soon
+        # after it was started: see docs/operations.md. Then they stay until the server goes.
+        if self.rabbit_starts == self.servers.rabbit.starts:
+            self.servers.rabbit.drop_vhost(self.name)
         with psycopg.connect(self.servers.postgres.conninfo("postgres"), autocommit=True) as pg:
             pg.execute(f"DROP DATABASE IF EXISTS {self.name} WITH (FORCE)")
         return reports

@@ -1,0 +1,95 @@
+"""One relay at a time, woken when there is something to do."""
+import signal
+import time
+
+from flow import Writers, add_machines, check_all_arrived, duplicates
+from lib.processes import wait_for
+
+
+def active(*producers):
+    return [p for p in producers if p.is_running() and p.metrics()["mtc_producer_active"] == 1]
+
+
+def test_a_standby_takes_over(stack):
+    first = stack.producer("first").wait_ready()
+    wait_for(lambda: active(first), 10, "the first is active")
+    second = stack.producer("second").wait_ready()
+    stack.sender().wait_ready()
+    assert active(first, second) == [first]
+    first.kill()
+    begun = time.monotonic()
+    wait_for(lambda: active(second), 10, "the second is active", pause=0.02)
+    assert time.monotonic() - begun < 5
+    stack.emit("SR-26")
+    assert stack.wait_settled() == {"delivered": 1}
+
+
+def test_a_frozen_relay_is_replaced(stack):
+    """SIGSTOP: its session is silent, so the server ends it; nothing is published twice over when it wakes."""
+    first = stack.producer("first").wait_ready()
+    wait_for(lambda: active(first), 10, "the first is active")
+    second = stack.producer("second").wait_ready()
+    stack.sender().wait_ready()
+    machines = add_machines(stack, 8)
+    writers = Writers(stack, machines, 4000, rate=500).start()
+    wait_for(lambda: stack.sim.stats()["record"]["applied"] > 200, 20, "the flow has begun")
+    first.send(signal.SIGSTOP)
+    try:
+        wait_for(lambda: active(second), 10, "the second is active")
+    finally:
+        first.send(signal.SIGCONT)
+    writers.join()
+    stack.wait_settled()
+    stats = check_all_arrived(stack)
+    assert duplicates(stats) == 0
+    assert active(first, second) == [second]
+
+
+def test_notify_only_while_asleep(stack):
+    producer = stack.producer().wait_ready()
+    wait_for(lambda: active(producer), 10, "active")
+    stack.sender().wait_ready()
+
+    def awake():
+        with stack.connect() as pg:
+            return pg.execute("SELECT awake FROM mtc.relay").fetchone()[0]
+    assert awake() is False
+    writers = Writers(stack, add_machines(stack, 8), 4000, threads=4, rate=1500).start()
+    wait_for(awake, 10, "a busy relay reads by itself")
+    writers.join()
+    stack.wait_settled()
+    wait_for(lambda: not awake(), 10, "asleep again")
+    check_all_arrived(stack)
+
+
+def test_what_no_notify_announced_is_found(stack):
+    """The race: an emit that saw "awake" and committed after the relay fell asleep."""
+    stack.producer().wait_ready()
+    stack.sender().wait_ready()
+    with stack.connect() as pg:
+        pg.execute("INSERT INTO mtc.relay (awake) VALUES (true) ON CONFLICT (only_row) DO UPDATE SET awake = true")
+    key = stack.emit("SR-26")
+    assert stack.wait_settled(10) == {"delivered": 1}
+    assert stack.sim.applied() == {"SR-26": [key]}
+
+
+def test_retention_sweeps_the_ledger(make_stack):
+    stack = make_stack(producer__retention_s=60)
+    stack.producer()
+    stack.sender().wait_ready()
+    keys = [stack.emit("SR-26") for _ in range(20)]
+    stack.wait_settled()
+    with stack.connect() as pg:
+        pg.execute("UPDATE mtc.outbox SET outcome_at = outcome_at - interval '1 hour' WHERE event_id = ANY(%s::uuid[])",
+                   (keys[:15],))
+    wait_for(lambda: stack.states() == {"delivered": 5}, 30, "old rows are gone, young ones stay")
+
+
+def test_idle_programs_do_next_to_nothing(stack):
+    producer, sender = stack.producer().wait_ready(), stack.sender().wait_ready()
+    wait_for(lambda: active(producer), 10, "active")
+    reads = producer.metrics()["mtc_producer_reads_total"]
+    begun = time.monotonic()
+    wait_for(lambda: time.monotonic() - begun > 5, 10, "five idle seconds")
+    assert producer.metrics()["mtc_producer_reads_total"] - reads <= 12, "about one read a second"
+    assert sender.is_running()
