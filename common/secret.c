@@ -3,6 +3,7 @@
 #include "xalloc.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 char *secret_read(const char *path, char *error, size_t error_size)
@@ -39,34 +40,54 @@ static size_t keyword_value_len(const char *at)
     return at[len] ? len + 1 : len;
 }
 
-/* Where the password stands in text, or NULL; its length in *len. */
-static const char *find_password(const char *text, size_t *len)
+/* The user part of a URL: from behind the colon to the last @ before the path. */
+static const char *password_in_authority(const char *text, size_t *len)
 {
     const char *scheme = strstr(text, "://");
-    if (scheme) {
-        const char *authority = scheme + 3;
-        size_t end = strcspn(authority, "/?#");
-        const char *colon = memchr(authority, ':', end);
-        const char *at = NULL;
-        for (size_t i = 0; i < end; i++) /* the last @ ends the user part */
-            at = authority[i] == '@' ? authority + i : at;
-        if (at && colon && colon < at) {
-            *len = (size_t)(at - colon - 1);
-            return colon + 1;
-        }
-    }
-    const char *key = strstr(text, "password=");
-    if (!key)
+    if (!scheme)
         return NULL;
-    *len = keyword_value_len(key + strlen("password="));
-    return key + strlen("password=");
+    const char *authority = scheme + 3, *at = NULL;
+    size_t end = strcspn(authority, "/?#");
+    const char *colon = memchr(authority, ':', end);
+    for (size_t i = 0; i < end; i++)
+        at = authority[i] == '@' ? authority + i : at;
+    if (!at || !colon || colon > at)
+        return NULL;
+    *len = (size_t)(at - colon - 1);
+    return colon + 1;
+}
+
+/* "password=...", with or without blanks around the equals sign, in text from `from` on. */
+static const char *password_by_keyword(const char *from, size_t *len)
+{
+    const char *key = strstr(from, "password");
+    while (key) {
+        const char *value = key + strlen("password");
+        value += strspn(value, " \t");
+        if (*value == '=') {
+            value++;
+            value += strspn(value, " \t");
+            *len = keyword_value_len(value);
+            return value;
+        }
+        key = strstr(value, "password");
+    }
+    return NULL;
 }
 
 char *config_redact(const char *text)
 {
     size_t len;
-    const char *password = find_password(text, &len);
+    char *safe = xstrdup(text);
+    const char *password = password_in_authority(safe, &len);
     if (!password)
-        return xstrdup(text);
-    return xasprintf("%.*s***%s", (int)(password - text), text, password + len);
+        password = password_by_keyword(safe, &len);
+    while (password) {
+        size_t head = (size_t)(password - safe);
+        char *next = xasprintf("%.*s***%s", (int)head, safe, password + len);
+        free(safe);
+        safe = next;
+        password = password_by_keyword(safe + head + 3, &len);
+    }
+    return safe;
 }

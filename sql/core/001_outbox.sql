@@ -55,10 +55,11 @@ SELECT id, event_id, machine, kind, type, created_at, occurred_at,
   FROM mtc.outbox;
 COMMENT ON VIEW mtc.event IS 'The ledger: waiting, published, delivered or dead';
 
--- Whether a relay is reading all the time and needs no NOTIFY. Unlogged: after a crash it is empty, which says "asleep".
+-- Until when a relay asks to be woken by NOTIFY. One that reads all the time does not ask; one that is stopped or gone soon
+-- no longer does. Unlogged: after a crash it is empty, and nobody asks.
 CREATE UNLOGGED TABLE mtc.relay (
-    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    awake    boolean NOT NULL
+    only_row     boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    asleep_until timestamptz NOT NULL
 );
 
 -- UUID version 7 (RFC 9562): ordered by time, so that the index on it grows at one end.
@@ -136,8 +137,8 @@ BEGIN
     INSERT INTO mtc.outbox (event_id, created_at, occurred_at, kind, machine, type, path, body, traceparent, error)
     VALUES (v_id, clock_timestamp(), v_at, kind, machine, type, v_path,
             coalesce(v_body, left(payload::text, 65536), ''), traceparent, problem);
-    -- NOTIFY takes a lock on the whole server at commit: only when nobody is reading anyway.
-    IF NOT coalesce((SELECT r.awake FROM mtc.relay r), false) THEN
+    -- NOTIFY takes a lock on the whole server at commit: only when a relay sleeps and waits for it.
+    IF (SELECT r.asleep_until > clock_timestamp() FROM mtc.relay r) THEN
         PERFORM pg_notify('mtc_outbox', '');
     END IF;
     RETURN v_id;
@@ -203,10 +204,13 @@ BEGIN
 END
 $$;
 
+-- The active relay says whether it wants to be woken; while it sleeps it says so again every few seconds.
 CREATE FUNCTION mtc.relay_awake(is_awake boolean) RETURNS void
 LANGUAGE sql AS $$
-    INSERT INTO mtc.relay AS r (awake) VALUES (is_awake)
-    ON CONFLICT (only_row) DO UPDATE SET awake = excluded.awake WHERE r.awake <> excluded.awake
+    INSERT INTO mtc.relay AS r (asleep_until)
+    VALUES (CASE WHEN is_awake THEN '-infinity' ELSE clock_timestamp() + interval '15 seconds' END)
+    ON CONFLICT (only_row) DO UPDATE SET asleep_until = excluded.asleep_until
+     WHERE r.asleep_until <> excluded.asleep_until
 $$;
 
 -- For mtc-producer: a batch of outcomes, as mtc-sender tells them, into the ledger. Telling it again changes nothing;

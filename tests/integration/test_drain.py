@@ -38,6 +38,7 @@ def test_sigterm_with_everything_down(make_stack, servers):
         servers.rabbit.start()
 
 
+@pytest.mark.campaign
 def test_rolling_restart_keeps_order(make_stack):
     stack = make_stack()
     machines = add_machines(stack, 16)

@@ -1,12 +1,15 @@
 """SIGKILL in mid-flow, again and again: all arrive, order kept."""
 import random
 
+import pytest
+
 from flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 EVENTS = 20000
 
 
+@pytest.mark.campaign
 def test_sender_and_producer_killed_again_and_again(make_stack, record_property, capsys):
     stack = make_stack(sender__outcome_delay_ms=50)
     machines = add_machines(stack, 64)

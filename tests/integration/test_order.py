@@ -1,12 +1,15 @@
 """Order per machine, through everything that makes retries."""
 import collections
 
+import pytest
+
 from flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 QUICK = {"sender__retry_delays_s": '"0.05,0.1,0.2,0.2,0.2,0.2,0.2,0.2"', "mtconnect__timeout_ms": 400}
 
 
+@pytest.mark.campaign
 def test_order_under_random_failures_with_four_senders_and_64_machines(make_stack):
     stack = make_stack(**QUICK)
     machines = add_machines(stack, 64)

@@ -52,7 +52,7 @@ def test_notify_only_while_asleep(stack):
 
     def awake():
         with stack.connect() as pg:
-            return pg.execute("SELECT awake FROM mtc.relay").fetchone()[0]
+            return pg.execute("SELECT asleep_until < now() FROM mtc.relay").fetchone()[0]
     assert awake() is False
     writers = Writers(stack, add_machines(stack, 8), 4000, threads=4, rate=1500).start()
     wait_for(awake, 10, "a busy relay reads by itself")
@@ -67,10 +67,26 @@ def test_what_no_notify_announced_is_found(stack):
     stack.producer().wait_ready()
     stack.sender().wait_ready()
     with stack.connect() as pg:
-        pg.execute("INSERT INTO mtc.relay (awake) VALUES (true) ON CONFLICT (only_row) DO UPDATE SET awake = true")
-    key = stack.emit("SR-26")
+        pg.execute("SELECT mtc.relay_awake(true)")
+        pg.execute("LISTEN mtc_outbox")
+        key = stack.emit("SR-26", pg=pg)
     assert stack.wait_settled(10) == {"delivered": 1}
     assert stack.sim.applied() == {"SR-26": [key]}
+
+
+def test_no_notify_without_a_relay(stack):
+    """A NOTIFY nobody waits for would make the application's commits queue for the lock it takes."""
+    def notified():
+        with stack.connect() as pg:
+            pg.execute("LISTEN mtc_outbox")
+            stack.emit("SR-26", pg=pg)
+            return pg.pgconn.notifies() is not None
+    assert not notified()
+    producer = stack.producer().wait_ready()
+    wait_for(lambda: active(producer), 10, "active")
+    assert notified()
+    producer.kill()
+    wait_for(lambda: not notified(), 30, "a dead relay is soon no longer asked for", pause=1)
 
 
 def test_retention_sweeps_the_ledger(make_stack):

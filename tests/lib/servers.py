@@ -116,7 +116,7 @@ class Rabbit:
                 "RABBITMQ_NODENAME": "mtc@localhost", "RABBITMQ_MNESIA_BASE": f"{f}/data",
                 "RABBITMQ_LOG_BASE": f"{f}/log", "RABBITMQ_CONFIG_FILE": f"{f}/rabbitmq.conf",
                 "RABBITMQ_ENABLED_PLUGINS_FILE": f"{f}/plugins", "RABBITMQ_DIST_PORT": str(self.dist_port),
-                "RABBITMQ_CONF_ENV_FILE": f"{f}/none", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                "RABBITMQ_ADVANCED_CONFIG_FILE": f"{f}/advanced.config", "RABBITMQ_CONF_ENV_FILE": f"{f}/none", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
                 "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
                 "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
 
@@ -132,7 +132,9 @@ class Rabbit:
             f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {free_port()}\n"
             "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 2GB\n"
             "log.file.level = warning\nmanagement_agent.disable_metrics_collector = false\n"
-            "collect_statistics_interval = 2000\n" + self.extra_conf)
+            "collect_statistics_interval = 1000\n" + self.extra_conf)
+        # How soon the management API knows what is in a quorum queue.
+        (self.folder / "advanced.config").write_text("[{rabbit, [{quorum_tick_interval, 500}]}].\n")
 
     def start(self):
         self.configure()

@@ -274,6 +274,7 @@ static void answer_status(struct http_exchange *exchange, const struct rule *rul
 
 bool faults_apply(struct faults *faults, struct http_exchange *exchange, const struct fault_request *request)
 {
+    static const char garbage[] = "\x16\x03garbage, no HTTP\r\n\r\n";
     struct rule *rule = choose(faults, request);
     if (!rule)
         return false;
@@ -300,7 +301,7 @@ bool faults_apply(struct faults *faults, struct http_exchange *exchange, const s
         service_process(faults->sim, exchange, rule->action == FAULT_LOSE ? ANSWER_LOST : ANSWER_TRUNCATED);
         break;
     case FAULT_GARBAGE:
-        if (send(http_fd(exchange), "\x16\x03garbage, no HTTP\r\n\r\n", 24, MSG_NOSIGNAL) < 0)
+        if (send(http_fd(exchange), garbage, sizeof garbage - 1, MSG_NOSIGNAL) < 0)
             record_violation(faults->sim->record, "sim", "garbage could not be sent");
         http_abort(exchange);
         break;
