@@ -134,7 +134,7 @@ bool amqp_field_int(const amqp_field_value_t *value, int64_t *out)
 {
     switch (value->kind) {
     case AMQP_FIELD_KIND_I8:
-        *out = value->value.i8;
+        *out = (int64_t)value->value.i8; /* the sign is wanted */ // NOLINT(bugprone-signed-char-misuse)
         return true;
     case AMQP_FIELD_KIND_U8:
         *out = value->value.u8;

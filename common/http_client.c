@@ -220,7 +220,7 @@ static void forget_request(struct transfer *transfer)
         free(transfer->headers[i].data);
         transfer->headers[i].data = NULL;
     }
-    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
 }
 
 bool http_client_start(struct http_client *client, const struct http_request *request, http_done done,

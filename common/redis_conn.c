@@ -266,7 +266,7 @@ static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
     }
     curl_url_cleanup(url);
     bool ok = scheme && strcmp(scheme, "redis") == 0 && conn->host;
-    conn->port = port ? atoi(port) : 6379;
+    conn->port = port ? (int)strtol(port, NULL, 10) : 6379; /* libcurl has checked that it is a port */
     if (path && path[1])
         conn->database = xstrdup(path + 1);
     if (conn->database && strspn(conn->database, "0123456789") != strlen(conn->database))

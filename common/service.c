@@ -89,7 +89,7 @@ static struct arguments parse_arguments(int argc, char **argv, const struct serv
         } else if (option == 'h') {
             usage(description, stdout);
             arguments.exit_status = 0;
-        } else if (option >= OPT_SWITCH) {
+        } else if (option >= OPT_SWITCH && description->switches) {
             if (!description->on_switch(description->switches[option - OPT_SWITCH].name, optarg))
                 arguments.exit_status = 2;
         } else {

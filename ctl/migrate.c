@@ -31,7 +31,7 @@ static int version_of(struct migrate *migrate, const char *component)
         values, migrate->error, sizeof migrate->error);
     if (!result)
         return -1;
-    int version = atoi(PQgetvalue(result, 0, 0));
+    int version = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
     PQclear(result);
     return version;
 }
@@ -56,7 +56,7 @@ static bool refuse_newer(struct migrate *migrate)
     bool ok = true;
     for (int row = 0; ok && row < PQntuples(result); row++) {
         const char *component = PQgetvalue(result, row, 0);
-        int have = atoi(PQgetvalue(result, row, 1)), known = newest(component);
+        int have = (int)strtol(PQgetvalue(result, row, 1), NULL, 10), known = newest(component);
         if (have > known) {
             snprintf(migrate->error, sizeof migrate->error,
                      "the database has %s at version %d, this program knows %d: use a newer mtcctl",

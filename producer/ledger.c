@@ -87,7 +87,7 @@ static void on_applied(const PGresult *result, void *arg)
     struct ledger *ledger = arg;
     int applying = ledger->applying;
     if (PQresultStatus(result) == PGRES_TUPLES_OK) {
-        metric_add(ledger->applied, atof(PQgetvalue(result, 0, 0)));
+        metric_add(ledger->applied, strtod(PQgetvalue(result, 0, 0), NULL));
         ack_applied(ledger); /* nothing, if the connection was lost meanwhile */
         ledger->one_by_one = ledger->one_by_one && ledger->first && applying > 0;
     } else if (!is_data_error(result)) {

@@ -330,7 +330,8 @@ static bool keep_house(struct relay *relay, int64_t now)
     if (now < relay->next_tick_ms)
         return false;
     relay->next_tick_ms = now + TICK_MS;
-    const char *values[] = {relay->awake ? "true" : "false"}; /* what emit knows of us runs out: say it again */
+    const char *values[] = {relay->awake ? "true"
+                                         : "false"}; /* what emit knows of us runs out: say it again */
     pg_conn_query(relay->pg, "SELECT mtc.relay_awake($1), mtc.tick()", 1, values, on_ticked, relay);
     return true;
 }

@@ -108,13 +108,11 @@ static void count_failure(struct sender *sender, struct lane *lane, const struct
 static void on_breaker_opened(struct sender *sender, const struct http_result *result)
 {
     char what[160];
-    struct lane *lane, *next;
     describe(result, what, sizeof what);
     log_error("breaker open: MTConnect does not take events; they wait", LF_S("reason", what),
               LF_I("failures", sender->breaker.failures), LF_I("lanes", sender->lanes.count));
     metric_add(sender->metrics.breaker_opened, 1);
-    HASH_ITER(hh, sender->lanes.table, lane, next)
-    {
+    for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
         struct held *held = lane->first;
         if (held->streak != sender->breaker.streak)
             continue;

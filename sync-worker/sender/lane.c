@@ -164,9 +164,9 @@ static void drop_events(struct lane *lane, const struct partition *partition)
 
 void lanes_drop(struct lanes *lanes, const struct partition *partition)
 {
-    struct lane *lane, *next;
-    HASH_ITER(hh, lanes->table, lane, next)
-    {
+    struct lane *next;
+    for (struct lane *lane = lanes->table; lane; lane = next) {
+        next = lane->hh.next;
         struct held *head = lane->first;
         drop_events(lane, partition);
         if (lane->state == LANE_BUSY || lane->first == head)
@@ -185,9 +185,9 @@ void lanes_drop(struct lanes *lanes, const struct partition *partition)
 
 void lanes_free(struct lanes *lanes)
 {
-    struct lane *lane, *next;
-    HASH_ITER(hh, lanes->table, lane, next)
-    {
+    struct lane *next;
+    for (struct lane *lane = lanes->table; lane; lane = next) {
+        next = lane->hh.next;
         while (lane->first) {
             struct held *held = lane->first;
             lane->first = held->next;

@@ -46,9 +46,7 @@ static void on_hold_check(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct sender *sender = arg;
     int64_t limit = mono_ms() - sender->service->config->sender_hold_max_s * 1000;
-    struct lane *lane, *next;
-    HASH_ITER(hh, sender->lanes.table, lane, next)
-    {
+    for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
         struct held *held = lane->first;
         if (held->since_ms < limit && held_is_ours(held) && !held->partition->handing_back) {
             log_info("handing a partition back: an event was held for long",

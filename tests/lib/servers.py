@@ -193,13 +193,36 @@ class Rabbit:
         return {q["name"]: q for q in json.loads(self.api("GET", f"/api/queues/{vhost}")[1])}
 
 
+class ExternalRabbit(Rabbit):
+    """A broker that runs already (another version, in a container): MTC_TEST_RABBIT=PORT:MANAGEMENT-PORT, guest's password
+    guest. Tests that restart the broker can't be run against it."""
+
+    def __init__(self, folder, ports):
+        super().__init__(folder)
+        self.port, self.management = (int(port) for port in ports.split(":"))
+
+    def start(self):
+        wait_for(self.answers, 90, "RabbitMQ answers")
+        return self
+
+    def stop(self, number=signal.SIGTERM):
+        raise NotImplementedError("this broker is not ours to stop")
+
+    crash = stop
+
+    def stop_all(self):
+        pass
+
+
 class Servers:
     """All three, in a folder that is removed at the end."""
 
     def __init__(self, folder=None):
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix="mtc-sync."))
         self.folder.chmod(0o755)
-        self.postgres, self.redis, self.rabbit = Postgres(self.folder), Redis(self.folder), Rabbit(self.folder)
+        self.postgres, self.redis = Postgres(self.folder), Redis(self.folder)
+        external = os.environ.get("MTC_TEST_RABBIT")
+        self.rabbit = ExternalRabbit(self.folder, external) if external else Rabbit(self.folder)
 
     def start(self):
         self.postgres.start()

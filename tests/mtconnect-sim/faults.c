@@ -100,8 +100,11 @@ static void later_free(struct later *later)
 
 void faults_drop_waiting(struct faults *faults)
 {
-    while (faults->laters)
-        later_free(faults->laters);
+    struct later *next;
+    for (struct later *later = faults->laters; later; later = next) {
+        next = later->next;
+        later_free(later);
+    }
 }
 
 void faults_free(struct faults *faults)

@@ -48,12 +48,12 @@ struct record *record_new(size_t most)
 
 void record_clear(struct record *record)
 {
-    struct applied_key *key, *next;
+    struct applied_key *key = record->keys, *next;
     for (size_t i = 0; i < record->count; i++)
         free(record->entries[i].key);
-    HASH_ITER(hh, record->keys, key, next)
-    {
-        HASH_DELETE(hh, record->keys, key);
+    HASH_CLEAR(hh, record->keys); /* lets go of them all; their list is still whole */
+    for (; key; key = next) {
+        next = key->hh.next;
         free(key->key);
         free(key);
     }
@@ -65,11 +65,11 @@ void record_clear(struct record *record)
 
 void record_free(struct record *record)
 {
-    struct word *word, *next;
+    struct word *word = record->words, *next;
     record_clear(record);
-    HASH_ITER(hh, record->words, word, next)
-    {
-        HASH_DELETE(hh, record->words, word);
+    HASH_CLEAR(hh, record->words);
+    for (; word; word = next) {
+        next = word->hh.next;
         free(word->text);
         free(word);
     }

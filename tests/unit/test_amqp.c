@@ -141,7 +141,8 @@ static const char *refusal(const struct envelope *envelope)
 static void bad_envelopes_are_refused(void **state)
 {
     (void)state;
-    static const char *const paths[] = {"", "x", "//host/x", "http://host/", "/a b", "/a\r\nX: y", "/\xc3\xa4", "/a\"b"};
+    static const char *const paths[] = {"",     "x",          "//host/x",  "http://host/",
+                                        "/a b", "/a\r\nX: y", "/\xc3\xa4", "/a\"b"};
     struct envelope bad;
     assert_null(refusal(&full));
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -173,7 +174,8 @@ static void integers_of_every_kind_are_read(void **state)
                                     AMQP_FIELD_KIND_U16, AMQP_FIELD_KIND_I32, AMQP_FIELD_KIND_U32,
                                     AMQP_FIELD_KIND_I64};
     for (size_t i = 0; i < sizeof kinds; i++) {
-        amqp_field_value_t value = {.kind = kinds[i], .value.i64 = 77}; /* little-endian: any width holds it */
+        amqp_field_value_t value = {.kind = kinds[i],
+                                    .value.i64 = 77}; /* little-endian: any width holds it */
         int64_t out = 0;
         assert_true(amqp_field_int(&value, &out));
         assert_int_equal(out, 77);

@@ -120,7 +120,8 @@ static void a_poison_event_left_alone_does_not_keep_it_open(void **state)
     assert_int_equal(breaker.state, BREAKER_CLOSED);
 }
 
-/* Whatever happens in whatever order: it never lets more than one probe out while open, and life always closes it. */
+/* Whatever happens in whatever order: it never lets more than one probe out while open, and life always
+ * closes it. */
 static void property(void **state)
 {
     (void)state;

@@ -50,7 +50,8 @@ static void lists_are_read_in_seconds(void **state)
     assert_int_equal(config.sender_retry_delays_s.count, 3);
     assert_int_equal(config.sender_retry_delays_s.ms[0], 50);
     config_free(&config);
-    static const char *const bad[] = {"", "1,", ",1", "1;2", "-1", "nan", "1e9", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"};
+    static const char *const bad[] = {"",   "1,",  ",1",  "1;2",
+                                      "-1", "nan", "1e9", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         char text[128];
         snprintf(text, sizeof text, "sender: { retry_delays_s = \"%s\"; };", bad[i]);

@@ -45,7 +45,8 @@ static void a_status_counts_even_if_the_body_was_cut_off(void **state)
 static void only_a_reused_connection_that_died_silently_is_repeated_for_free(void **state)
 {
     (void)state;
-    struct http_result result = {.code = CURLE_GOT_NOTHING, .reused = true, .nothing_read = true, .error = "x"};
+    struct http_result result = {
+        .code = CURLE_GOT_NOTHING, .reused = true, .nothing_read = true, .error = "x"};
     assert_int_equal(verdict_of(&result, false), VERDICT_REPEAT);
     assert_int_equal(verdict_of(&result, true), VERDICT_RETRY);
     result.reused = false;
