@@ -71,15 +71,20 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct amqp_conn *conn = arg;
-    bool was_up = conn->state == AMQP_UP;
-    conn->failing = false;
-    if (conn->state == AMQP_CLOSING) {
+    bool was_up = conn->state == AMQP_UP, restarting = conn->restarting;
+    conn->failing = conn->restarting = false;
+    if (conn->state == AMQP_CLOSING && !restarting) {
         finish_close(conn);
         return;
     }
     drop_stream(conn);
     conn->state = AMQP_WAITING;
     conn->blocked = false;
+    if (restarting) {
+        arm(conn, 0);
+        conn->events.on_down("restarted", conn->arg);
+        return;
+    }
     int64_t pause = backoff_next_ms(&conn->backoff);
     log_warn(was_up ? "lost RabbitMQ" : "cannot reach RabbitMQ", LF_S("host", conn->host),
              LF_I("port", conn->port), LF_S("reason", conn->reason), LF_I("retry_ms", pause));
@@ -88,85 +93,10 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
         conn->events.on_down(conn->reason, conn->arg);
 }
 
-static void send_method(struct amqp_conn *conn, amqp_method_number_t id, void *decoded)
+void amqp_conn_send(struct amqp_conn *conn, amqp_method_number_t id, void *decoded)
 {
     if (!amqp_put_method(amqp_conn_output(conn), 0, id, decoded))
         amqp_conn_fail(conn, "a connection method does not fit into a frame");
-}
-
-static int parse_major(const amqp_table_t *properties)
-{
-    for (int i = 0; i < properties->num_entries; i++) {
-        const amqp_table_entry_t *entry = &properties->entries[i];
-        if (amqp_bytes_equal_text(entry->key, "version") && entry->value.kind == AMQP_FIELD_KIND_UTF8 &&
-            entry->value.value.bytes.len > 0)
-            return ((const char *)entry->value.value.bytes.bytes)[0] - '0';
-    }
-    return 0;
-}
-
-static void on_start(struct amqp_conn *conn, const amqp_connection_start_t *start)
-{
-    conn->server_major = parse_major(&start->server_properties);
-    amqp_table_entry_t abilities[] = {
-        {.key = amqp_text("publisher_confirms"),
-         .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
-        {.key = amqp_text("consumer_cancel_notify"),
-         .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
-        {.key = amqp_text("connection.blocked"),
-         .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
-        {.key = amqp_text("authentication_failure_close"),
-         .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
-    };
-    amqp_table_entry_t properties[] = {
-        {.key = amqp_text("product"),
-         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text("mtc-sync")}},
-        {.key = amqp_text("connection_name"),
-         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(conn->settings.name)}},
-        {.key = amqp_text("capabilities"),
-         .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {.num_entries = 4, .entries = abilities}}},
-    };
-    char response[1024]; /* SASL PLAIN, RFC 4616: NUL user NUL password */
-    size_t user = strlen(conn->user), password = strlen(conn->password);
-    if (user + password + 2 > sizeof response) {
-        amqp_conn_fail(conn, "user name and password are longer than 1022 bytes");
-        return;
-    }
-    response[0] = '\0';
-    memcpy(response + 1, conn->user, user + 1);
-    memcpy(response + user + 2, conn->password, password);
-    amqp_connection_start_ok_t ok = {
-        .client_properties = {.num_entries = 3, .entries = properties},
-        .mechanism = amqp_text("PLAIN"),
-        .response = {.bytes = response, .len = user + password + 2},
-        .locale = amqp_text("en_US"),
-    };
-    send_method(conn, AMQP_CONNECTION_START_OK_METHOD, &ok);
-    conn->state = AMQP_TUNING;
-}
-
-static void on_tune(struct amqp_conn *conn, const amqp_connection_tune_t *tune)
-{
-    conn->frame_max = AMQP_FRAME_BYTES;
-    if (tune->frame_max && tune->frame_max < conn->frame_max)
-        conn->frame_max = tune->frame_max;
-    conn->channel_max = AMQP_CHANNELS_MAX;
-    if (tune->channel_max && tune->channel_max < conn->channel_max)
-        conn->channel_max = tune->channel_max;
-    int64_t heartbeat = conn->settings.heartbeat_s;
-    if (tune->heartbeat && tune->heartbeat < heartbeat)
-        heartbeat = tune->heartbeat;
-    conn->heartbeat_ms = heartbeat * 1000;
-    if (amqp_tune_connection(conn->codec, conn->channel_max, (int)conn->frame_max, 0) != AMQP_STATUS_OK) {
-        amqp_conn_fail(conn, "librabbitmq refuses the broker's limits");
-        return;
-    }
-    amqp_connection_tune_ok_t ok = {
-        .channel_max = conn->channel_max, .frame_max = conn->frame_max, .heartbeat = (uint16_t)heartbeat};
-    send_method(conn, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
-    amqp_connection_open_t open = {.virtual_host = amqp_text(conn->vhost)};
-    send_method(conn, AMQP_CONNECTION_OPEN_METHOD, &open);
-    conn->state = AMQP_OPENING;
 }
 
 static void on_open_ok(struct amqp_conn *conn)
@@ -187,7 +117,7 @@ static void on_server_close(struct amqp_conn *conn, const amqp_connection_close_
              (int)(close->reply_text.len < 150 ? close->reply_text.len : 150),
              (const char *)close->reply_text.bytes);
     amqp_connection_close_ok_t ok = {.dummy = 0};
-    send_method(conn, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
+    amqp_conn_send(conn, AMQP_CONNECTION_CLOSE_OK_METHOD, &ok);
     bufferevent_flush(conn->stream, EV_WRITE, BEV_FLUSH);
     amqp_conn_fail(conn, reason);
 }
@@ -209,13 +139,13 @@ static void on_connection_method(struct amqp_conn *conn, const amqp_method_t *me
     switch (method->id) {
     case AMQP_CONNECTION_START_METHOD:
         if (state == AMQP_STARTING) {
-            on_start(conn, method->decoded);
+            amqp_handshake_on_start(conn, method->decoded);
             return;
         }
         break;
     case AMQP_CONNECTION_TUNE_METHOD:
         if (state == AMQP_TUNING) {
-            on_tune(conn, method->decoded);
+            amqp_handshake_on_tune(conn, method->decoded);
             return;
         }
         break;
@@ -460,27 +390,40 @@ void amqp_conn_free(struct amqp_conn *conn)
     free(conn);
 }
 
+static void say_goodbye(struct amqp_conn *conn)
+{
+    amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};
+    amqp_conn_send(conn, AMQP_CONNECTION_CLOSE_METHOD, &close);
+    conn->state = AMQP_CLOSING;
+    arm(conn, CLOSE_WAIT_MS);
+}
+
 void amqp_conn_close(struct amqp_conn *conn, void (*done)(void *arg), void *arg)
 {
     conn->on_close_done = done;
     conn->close_arg = arg;
+    conn->restarting = false;
     if (conn->state != AMQP_UP || conn->failing) {
         conn->state = AMQP_CLOSING;
         conn->failing = false;
         amqp_conn_fail(conn, "closed while down");
         return;
     }
-    amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};
-    send_method(conn, AMQP_CONNECTION_CLOSE_METHOD, &close);
-    conn->state = AMQP_CLOSING;
-    arm(conn, CLOSE_WAIT_MS);
+    say_goodbye(conn);
+}
+
+void amqp_conn_restart(struct amqp_conn *conn)
+{
+    if (!amqp_conn_is_up(conn))
+        return; /* it is being made again anyway */
+    conn->restarting = true;
+    say_goodbye(conn);
 }
 
 bool amqp_conn_is_up(const struct amqp_conn *conn)
 {
     return conn->state == AMQP_UP && !conn->failing;
 }
-
 bool amqp_conn_is_blocked(const struct amqp_conn *conn)
 {
     return conn->blocked;

@@ -63,6 +63,12 @@ size_t amqp_conn_unsent(const struct amqp_conn *conn);
 /* Major version of the broker while up, e.g. 3 or 4. */
 int amqp_conn_server_major(const struct amqp_conn *conn);
 
+/*
+ * Closes the connection politely and makes it again at once: everything unacked is back in its queues, in
+ * order, before the next connection can ask for it. on_down is called in between.
+ */
+void amqp_conn_restart(struct amqp_conn *conn);
+
 /* Gives the connection up (it comes back after a pause): for a peer that broke the protocol. */
 void amqp_conn_fail(struct amqp_conn *conn, const char *reason);
 

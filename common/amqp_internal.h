@@ -1,5 +1,5 @@
 /*
- * amqp_internal.h - what amqp_conn.c and amqp_chan.c know of each other, and nobody else
+ * amqp_internal.h - what amqp_conn.c, amqp_handshake.c and amqp_chan.c know of each other, and nobody else
  */
 #ifndef MTC_AMQP_INTERNAL_H
 #define MTC_AMQP_INTERNAL_H
@@ -31,7 +31,7 @@ struct amqp_conn {
     int port;
 
     enum amqp_state state;
-    bool blocked, failing;
+    bool blocked, failing, restarting;
     char reason[256];
     struct bufferevent *stream;
     amqp_connection_state_t codec;
@@ -48,6 +48,13 @@ struct amqp_conn {
 };
 
 struct evbuffer *amqp_conn_output(struct amqp_conn *conn);
+
+/* Sends a method of the connection itself (channel 0). */
+void amqp_conn_send(struct amqp_conn *conn, amqp_method_number_t id, void *decoded);
+
+/* Answers connection.start and connection.tune; the state moves on. */
+void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start_t *start);
+void amqp_handshake_on_tune(struct amqp_conn *conn, const amqp_connection_tune_t *tune);
 
 /* Handles a frame of this channel; amqp_conn.c owns the connection's channel 0. */
 void amqp_chan_on_frame(struct amqp_conn *conn, const amqp_frame_t *frame);

@@ -8,7 +8,7 @@
 #include "clock.h"
 #include "envelope.h"
 #include "log.h"
-#include "pg_conn.h"
+#include "settings.h"
 #include "topology.h"
 #include "xalloc.h"
 
@@ -265,14 +265,8 @@ struct ledger *ledger_new(struct service *service, char *error, size_t error_siz
                                   "Ledger rows changed by outcomes", NULL);
     ledger->refused = metrics_add(service->metrics, METRIC_COUNTER, "mtc_producer_outcomes_refused_total",
                                   "Outcome batches that could not be read", NULL);
-    struct pg_conn_settings settings = {
-        .conninfo = service->config->postgres_conninfo,
-        .password_file = service->config->postgres_password_file,
-        .application_name = service->connection_name,
-        /* The broker forgets what is acked: this commit must be on disk. */
-        .session_sql = "SET synchronous_commit = on; SET jit = off",
-        .connect_timeout_ms = service->config->postgres_connect_timeout_ms,
-    };
+    /* The broker forgets what is acked: this commit must be on disk. */
+    struct pg_conn_settings settings = settings_pg(service, "SET synchronous_commit = on; SET jit = off");
     ledger->pg = pg_conn_new(service->base, service->resolver, &settings, &events, ledger, error, error_size);
     if (!ledger->pg) {
         ledger_free(ledger);

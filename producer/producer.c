@@ -5,6 +5,7 @@
 #include "ledger.h"
 #include "log.h"
 #include "relay.h"
+#include "settings.h"
 #include "topology.h"
 #include "xalloc.h"
 
@@ -150,13 +151,7 @@ void *producer_start(struct service *service)
     char error[256] = "";
     struct producer *producer = xcalloc(1, sizeof *producer);
     producer->service = service;
-    struct amqp_conn_settings settings = {
-        .url = service->config->amqp_url,
-        .password_file = service->config->amqp_password_file,
-        .name = service->connection_name,
-        .heartbeat_s = service->config->amqp_heartbeat_s,
-        .rpc_timeout_ms = service->config->amqp_rpc_timeout_ms,
-    };
+    struct amqp_conn_settings settings = settings_amqp(service);
     producer->relay = relay_new(service, error, sizeof error);
     producer->ledger = producer->relay ? ledger_new(service, error, sizeof error) : NULL;
     producer->conn = producer->ledger ? amqp_conn_new(service->base, service->resolver, &settings, &events,

@@ -8,11 +8,11 @@
  */
 #include "relay.h"
 #include "clock.h"
-#include "envelope.h"
 #include "flights.h"
 #include "log.h"
-#include "pg_conn.h"
-#include "topology.h"
+#include "outbox_row.h"
+#include "repeats.h"
+#include "settings.h"
 #include "xalloc.h"
 
 #include <inttypes.h>
@@ -28,12 +28,6 @@
 #define TICK_MS       5000    /* mtc.tick() and mtc.sweep() */
 #define UNSENT_MAX    4194304 /* bytes on their way to the broker past which nothing is read */
 
-/*
- * What a predecessor may have published without marking it: its window, and the marks of the 600 ms that an
- * asynchronous commit can lose. They are the oldest rows; this many after a takeover are called repeats.
- */
-#define REPEAT_ROWS 20000
-
 enum relay_mode { RELAY_OFFLINE, RELAY_STANDBY, RELAY_ACTIVE };
 
 struct relay {
@@ -44,10 +38,7 @@ struct relay {
     struct flights flights;
     struct event *timer;
 
-    int64_t *maybe; /* rows given up unconfirmed with a lost channel, ascending */
-    size_t maybe_count;
-    int64_t repeat_until; /* rows up to this id, ... */
-    int repeat_left;      /* ... and no more than these, may be repeats */
+    struct repeats repeats;
 
     bool want_read; /* there may be rows nobody has read */
     bool old_tags;  /* the ring holds rows of a lost channel: it must empty before a new channel's tags */
@@ -62,7 +53,7 @@ struct relay {
     void (*drained)(void *arg);
     void *drained_arg;
 
-    struct metric *published, *confirmed, *unformed, *repeats, *active, *reads;
+    struct metric *published, *confirmed, *unformed, *repeated, *active, *reads;
 };
 
 static void pump(struct relay *relay);
@@ -76,95 +67,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 /* --- from row to message --- */
 
-static const char *text(const PGresult *rows, int row, int column)
-{
-    return PQgetisnull(rows, row, column) ? NULL : PQgetvalue(rows, row, column);
-}
-
 static int64_t number(const PGresult *rows, int row, int column)
 {
     return PQgetisnull(rows, row, column) ? 0 : strtoll(PQgetvalue(rows, row, column), NULL, 10);
 }
 
-static int compare_rows(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return (left > right) - (left < right);
-}
-
-static bool is_repeat(struct relay *relay, int64_t row)
-{
-    if (relay->maybe_count && bsearch(&row, relay->maybe, relay->maybe_count, sizeof row, compare_rows))
-        return true;
-    if (relay->repeat_left > 0 && row <= relay->repeat_until) {
-        relay->repeat_left--;
-        return true;
-    }
-    return false;
-}
-
-enum {
-    COL_ID,
-    COL_EVENT_ID,
-    COL_KIND,
-    COL_MACHINE,
-    COL_TYPE,
-    COL_PATH,
-    COL_BODY,
-    COL_TRACE,
-    COL_ERROR,
-    COL_OCCURRED,
-    COL_CREATED
-};
-
-static uint64_t publish_bare(struct relay *relay, const struct envelope *envelope)
-{
-    struct envelope bare = {
-        .event_id = envelope->event_id, .seq = envelope->seq, .created_us = envelope->created_us};
-    struct envelope_properties message;
-    envelope_write(&bare, &message);
-    envelope_add_text(&message, "reason", "its headers do not fit into a message; see the outbox row");
-    return amqp_chan_publish(relay->chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties, "", 0);
-}
-
 static void publish_row(struct relay *relay, const PGresult *rows, int row)
 {
-    struct envelope envelope = {
-        .event_id = text(rows, row, COL_EVENT_ID),
-        .machine = text(rows, row, COL_MACHINE),
-        .kind = text(rows, row, COL_KIND),
-        .type = text(rows, row, COL_TYPE),
-        .path = text(rows, row, COL_PATH),
-        .traceparent = text(rows, row, COL_TRACE),
-        .occurred_s = number(rows, row, COL_OCCURRED),
-        .seq = number(rows, row, COL_ID),
-        .created_us = number(rows, row, COL_CREATED),
-    };
-    const char *problem = text(rows, row, COL_ERROR);
-    const char *exchange = problem ? TOPOLOGY_DEAD : TOPOLOGY_EVENTS;
-    envelope.repeat = is_repeat(relay, envelope.seq);
-    struct envelope_properties message;
-    envelope_write(&envelope, &message);
-    if (problem) {
-        envelope_add_text(&message, "reason", problem);
-        envelope_add_int(&message, "attempts", 0);
-        metric_add(relay->unformed, 1);
-        log_error("event could not be formed; it goes to the dead letters", LF_S("event", envelope.event_id),
-                  LF_S("machine", envelope.machine), LF_S("reason", problem));
-    }
-    const char *body = PQgetvalue(rows, row, COL_BODY);
-    uint64_t tag =
-        amqp_chan_publish(relay->chan, exchange, amqp_text(envelope.machine ? envelope.machine : ""),
-                          &message.properties, body, (size_t)PQgetlength(rows, row, COL_BODY));
-    if (tag == 0) { /* emit bounds every part, so this row was written past it */
-        log_error("event does not fit into a message; it goes to the dead letters without its headers",
-                  LF_S("event", envelope.event_id));
-        tag = publish_bare(relay, &envelope);
-    }
-    flights_add(&relay->flights, tag, envelope.seq);
+    int64_t id = outbox_row_id(rows, row);
+    bool repeat = repeats_has(&relay->repeats, id), unformed;
+    uint64_t tag = outbox_row_publish(rows, row, relay->chan, repeat, &unformed);
+    flights_add(&relay->flights, tag, id);
     metric_add(relay->published, 1);
-    metric_add(relay->repeats, envelope.repeat);
-    log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));
+    metric_add(relay->repeated, repeat);
+    metric_add(relay->unformed, unformed);
 }
 
 /* --- the step: mark and read --- */
@@ -233,7 +149,7 @@ static void on_step(const PGresult *rows, void *arg)
     if (relay->asked && count >= relay->asked)
         relay->want_read = true; /* there is more; what comes later announces itself */
     else if (relay->asked && count == 0 && relay->flights.count == 0)
-        relay->maybe_count = 0; /* all that was uncertain has been read again */
+        repeats_clear(&relay->repeats); /* all that was uncertain has been read again */
     pump(relay);
 }
 
@@ -409,8 +325,7 @@ static void on_takeover(const PGresult *result, void *arg)
         pg_conn_fail(relay->pg, PQresultErrorMessage(result));
         return;
     }
-    relay->repeat_until = number(result, 0, 0);
-    relay->repeat_left = REPEAT_ROWS;
+    repeats_after_takeover(&relay->repeats, number(result, 0, 0));
     relay->mode = RELAY_ACTIVE;
     relay->awake = false;
     relay->want_read = true;
@@ -471,7 +386,7 @@ static void on_pg_down(const char *reason, void *arg)
     /* The lock went with the session: whoever is next reads what is not marked, as repeats. */
     flights_clear(&relay->flights);
     relay->old_tags = false;
-    relay->maybe_count = 0;
+    repeats_clear(&relay->repeats);
     event_del(relay->timer);
     pump(relay);
 }
@@ -493,20 +408,17 @@ void relay_wake(struct relay *relay)
         pump(relay);
 }
 
-/* Takes unconfirmed rows out of the ring into `maybe`; confirmed ones stay to be marked. */
+/* Takes unconfirmed rows out of the ring: they will be read again. Confirmed ones stay to be marked. */
 static void give_up_unconfirmed(struct relay *relay)
 {
     struct flights *flights = &relay->flights;
-    size_t unconfirmed = flights->in_state[FLIGHT_PUBLISHED];
-    relay->maybe = xrealloc(relay->maybe, (relay->maybe_count + unconfirmed) * sizeof *relay->maybe);
     for (size_t i = 0; i < flights->count; i++) {
         struct flight *flight = flights_at(flights, i);
         if (flight->state == FLIGHT_PUBLISHED) {
-            relay->maybe[relay->maybe_count++] = flight->row;
+            repeats_add(&relay->repeats, flight->row);
             flights_set(flights, flight, FLIGHT_MARKED);
         }
     }
-    qsort(relay->maybe, relay->maybe_count, sizeof *relay->maybe, compare_rows);
     flights_trim(flights);
     relay->old_tags = flights->count > 0;
 }
@@ -552,8 +464,8 @@ static void add_metrics(struct relay *relay)
         metrics_add(metrics, METRIC_COUNTER, "mtc_producer_published_total", "Events published", NULL);
     relay->confirmed = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_confirmed_total",
                                    "Events the broker confirmed", NULL);
-    relay->repeats = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_repeats_total",
-                                 "Events published that may have been published before", NULL);
+    relay->repeated = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_repeats_total",
+                                  "Events published that may have been published before", NULL);
     relay->unformed = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_unformed_total",
                                   "Events that could not be formed and went to the dead letters", NULL);
     relay->reads =
@@ -571,15 +483,10 @@ struct relay *relay_new(struct service *service, char *error, size_t error_size)
     if (!relay->timer)
         out_of_memory(0);
     add_metrics(relay);
-    struct pg_conn_settings settings = {
-        .conninfo = service->config->postgres_conninfo,
-        .password_file = service->config->postgres_password_file,
-        .application_name = service->connection_name,
-        /* A mark that is lost only makes its row a repeat, so it need not wait for the disk. A relay that
-         * goes silent (it asks at least every 3 s) loses its session, and with it the lock. */
-        .session_sql = "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off",
-        .connect_timeout_ms = service->config->postgres_connect_timeout_ms,
-    };
+    /* A mark that is lost only makes its row a repeat, so it need not wait for the disk. A relay that goes
+     * silent (it asks at least every 3 s) loses its session, and with it the lock. */
+    struct pg_conn_settings settings =
+        settings_pg(service, "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off");
     relay->pg = pg_conn_new(service->base, service->resolver, &settings, &events, relay, error, error_size);
     if (!relay->pg) {
         relay_free(relay);
@@ -595,6 +502,6 @@ void relay_free(struct relay *relay)
     pg_conn_free(relay->pg);
     event_free(relay->timer);
     flights_free(&relay->flights);
-    free(relay->maybe);
+    repeats_free(&relay->repeats);
     free(relay);
 }

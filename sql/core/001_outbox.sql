@@ -199,7 +199,7 @@ BEGIN
                extract(epoch FROM o.occurred_at)::bigint, (extract(epoch FROM o.created_at) * 1000000)::bigint
           FROM mtc.outbox o
          WHERE o.id IN (SELECT l.id FROM late l UNION ALL SELECT f.id FROM fresh f)
-         ORDER BY o.id;
+         ORDER BY o.id LIMIT max_rows; -- a large transaction may be late with more than was asked for
     END IF;
 END
 $$;

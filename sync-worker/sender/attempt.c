@@ -272,7 +272,7 @@ static bool look_up_sent_key(struct sender *sender, struct lane *lane)
 static void start_head(struct sender *sender, struct lane *lane)
 {
     struct held *held = lane->first;
-    if (held->partition->handing_back) {
+    if (sender->handing_back) {
         lane_still(lane);
         return;
     }

@@ -1,6 +1,7 @@
 /* lane.c - the lines of events, one a machine; see lane.h */
 #include "lane.h"
 #include "clock.h"
+#include "hash.h"
 #include "xalloc.h"
 
 #include <stdlib.h>
@@ -13,14 +14,6 @@ void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(v
     lanes->run_last = &lanes->run_first;
     lanes->on_retry = on_retry;
     lanes->arg = arg;
-}
-
-static uint64_t fingerprint(const char *machine)
-{
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (; *machine; machine++)
-        hash = (hash ^ (unsigned char)*machine) * 1099511628211u;
-    return hash;
 }
 
 static void queue(struct lane *lane, bool first)
@@ -55,7 +48,7 @@ static struct lane *lane_new(struct lanes *lanes, const char *machine)
     struct lane *lane = xcalloc(1, sizeof *lane);
     lane->lanes = lanes;
     lane->machine = xstrdup(machine);
-    lane->fingerprint = fingerprint(machine);
+    lane->fingerprint = hash_text(machine, 0);
     lane->last = &lane->first;
     HASH_ADD_KEYPTR(hh, lanes->table, lane->machine, strlen(lane->machine), lane);
     lanes->count++;
@@ -85,6 +78,7 @@ void lanes_push(struct lanes *lanes, struct held *held)
     *lane->last = held;
     lane->last = &held->next;
     lanes->held_count++;
+    lanes->held_bytes += held->len;
 }
 
 struct lane *lanes_take(struct lanes *lanes)
@@ -134,6 +128,7 @@ struct held *lane_pop(struct lane *lane)
     struct held *held = lane->first;
     lane->first = held->next;
     lane->lanes->held_count--;
+    lane->lanes->held_bytes -= held->len;
     if (lane->first) {
         queue(lane, false);
     } else {
@@ -156,8 +151,9 @@ static void drop_events(struct lane *lane, const struct partition *partition)
             continue;
         }
         *at = held->next;
-        held_free(held);
         lane->lanes->held_count--;
+        lane->lanes->held_bytes -= held->len;
+        held_free(held);
     }
     lane->last = at;
 }

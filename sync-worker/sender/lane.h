@@ -37,6 +37,7 @@ struct lanes {
     struct lane *table;
     struct lane *run_first, **run_last;
     int count, held_count;
+    size_t held_bytes;           /* of bodies */
     void (*on_retry)(void *arg); /* a lane has become ready by itself */
     void *arg;
 };

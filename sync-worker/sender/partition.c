@@ -39,7 +39,6 @@ static void lose_channel(struct partition *partition)
     partition->chan = NULL;
     partition->generation++;
     partition->working = 0;
-    partition->handing_back = false;
     lanes_drop(&partition->sender->lanes, partition);
 }
 
@@ -47,10 +46,7 @@ static void on_closed(struct amqp_chan *chan, int code, const char *text, void *
 {
     struct partition *partition = arg;
     lose_channel(partition);
-    if (code == 0) {
-        sender_on_handed_back(partition->sender, partition);
-        return;
-    }
+    (void)code; /* never 0: we don't close channels */
     log_error("the broker closed a partition's channel", LF_S("queue", partition->name),
               LF_S("reason", text));
     amqp_conn_fail(amqp_chan_conn(chan), text);
@@ -78,20 +74,6 @@ void partition_start(struct partition *partition)
                       rendezvous_weight(sender->service->worker_name, partition->index), NULL, NULL);
 }
 
-static void close_if_done(struct partition *partition)
-{
-    if (partition->handing_back && partition->working == 0 && partition->chan)
-        amqp_chan_close(partition->chan);
-}
-
-void partition_hand_back(struct partition *partition)
-{
-    if (!partition->chan || partition->handing_back)
-        return;
-    partition->handing_back = true;
-    close_if_done(partition);
-}
-
 void partition_on_conn_down(struct partition *partition)
 {
     lose_channel(partition);
@@ -113,7 +95,7 @@ void partition_end_work(struct held *held)
     if (!held_is_ours(held))
         return;
     held->partition->working--;
-    close_if_done(held->partition);
+    sender_on_work_done(held->partition->sender);
 }
 
 /*

@@ -1,9 +1,12 @@
 /*
  * partition.h - this sender's consumers, one a partition, each on a channel of its own
  *
- * A channel of its own means a partition can be handed back by closing it: the broker then takes back
- * everything unacked, in order, in one step. The generation counts channels; an event of an earlier one is no
- * longer ours to ack.
+ * They are handed back all together, by closing the connection: the broker then takes back what is unacked
+ * and gives it to the next consumer in one step, in order. (A consumer that is merely cancelled would let the
+ * next one start while we still hold earlier events.) Order needs one thing more, that every sender has the
+ * same prefetch: what is returned goes behind what was returned before and is not out again yet, so the next
+ * consumer must be able to take all of it at once. Seen on 3.10.8; docs/operations.md says what follows. The
+ * generation counts channels; an event of an earlier one is no longer ours to ack.
  */
 #ifndef MTC_PARTITION_H
 #define MTC_PARTITION_H
@@ -20,15 +23,11 @@ struct partition {
     char name[TOPOLOGY_NAME_BYTES];
     struct amqp_chan *chan; /* NULL: not consuming */
     uint64_t generation;
-    bool handing_back; /* nothing new is started; the channel closes when nothing is under way */
-    int working;       /* events looked up, requested or being settled */
+    int working; /* events looked up, requested or being settled */
 };
 
 /* Opens a channel and consumes. */
 void partition_start(struct partition *partition);
-
-/* Finishes what is under way, then closes the channel; sender_on_handed_back() follows. */
-void partition_hand_back(struct partition *partition);
 
 /* The connection is gone, and the channel with it. */
 void partition_on_conn_down(struct partition *partition);

@@ -5,6 +5,7 @@
  * are UUIDs nobody gets to choose against us. A ring says which is the oldest, an open table finds.
  */
 #include "recent.h"
+#include "hash.h"
 #include "xalloc.h"
 
 #include <stdint.h>
@@ -20,12 +21,8 @@ struct recent {
 
 static uint64_t fingerprint(const char *id)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (; *id; id++)
-        hash = (hash ^ (unsigned char)*id) * 1099511628211u;
-    hash = (hash ^ hash >> 33) * 0xff51afd7ed558ccdu;
-    hash ^= hash >> 33;
-    return hash ? hash : 1;
+    uint64_t hash = hash_text(id, 0);
+    return hash ? hash : 1; /* 0 marks a free slot */
 }
 
 struct recent *recent_new(void)

@@ -7,6 +7,7 @@
 #include "attempt.h"
 #include "clock.h"
 #include "log.h"
+#include "settings.h"
 #include "settle.h"
 #include "version.h"
 #include "xalloc.h"
@@ -48,10 +49,11 @@ static void on_hold_check(evutil_socket_t fd, short what, void *arg)
     int64_t limit = mono_ms() - sender->service->config->sender_hold_max_s * 1000;
     for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
         struct held *held = lane->first;
-        if (held->since_ms < limit && held_is_ours(held) && !held->partition->handing_back) {
-            log_info("handing a partition back: an event was held for long",
-                     LF_S("queue", held->partition->name), LF_S("machine", held->envelope.machine));
-            partition_hand_back(held->partition);
+        if (held->since_ms < limit && held_is_ours(held) && !sender->handing_back) {
+            log_info("handing events back: one was held for long", LF_S("queue", held->partition->name),
+                     LF_S("machine", held->envelope.machine));
+            sender_hand_back(sender);
+            return;
         }
     }
 }
@@ -119,8 +121,6 @@ static void on_up(void *arg)
         sender->topology = topology_declare(sender->conn, sender->partition_count, on_declared, sender);
 }
 
-static void finish_drain(struct sender *sender);
-
 static void on_down(const char *reason, void *arg)
 {
     (void)reason;
@@ -130,8 +130,8 @@ static void on_down(const char *reason, void *arg)
     for (int p = 0; p < sender->partition_count; p++)
         partition_on_conn_down(&sender->partitions[p]);
     lose_publishing(sender);
-    if (sender->draining)
-        finish_drain(sender);
+    sender->handing_back = sender->draining;
+    sender_on_work_done(sender);
 }
 
 /* --- drain --- */
@@ -142,24 +142,27 @@ static void on_conn_closed(void *arg)
     service_drained(sender->service);
 }
 
-static void finish_drain(struct sender *sender)
+void sender_on_work_done(struct sender *sender)
 {
-    if (sender->closing)
+    if (!sender->handing_back || sender->closing)
         return;
     for (int p = 0; p < sender->partition_count; p++) {
-        if (sender->partitions[p].chan)
+        if (sender->partitions[p].working)
             return;
+    }
+    if (!sender->draining) {
+        amqp_conn_restart(sender->conn);
+        return;
     }
     sender->closing = true;
     amqp_conn_close(sender->conn, on_conn_closed, sender);
 }
 
-void sender_on_handed_back(struct sender *sender, struct partition *partition)
+void sender_hand_back(struct sender *sender)
 {
-    if (sender->draining)
-        finish_drain(sender);
-    else
-        partition_start(partition);
+    sender->handing_back = true;
+    settle_flush(sender->settle);
+    sender_on_work_done(sender);
 }
 
 static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
@@ -173,20 +176,13 @@ static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
     amqp_conn_close(sender->conn, on_conn_closed, sender);
 }
 
-/*
- * No consumer is cancelled: with a single active consumer that would hand the queue to the next sender while
- * we still hold earlier events. Closing a channel returns them and hands over in one step.
- */
 void sender_drain(void *state)
 {
     struct sender *sender = state;
     struct timeval limit = ms_to_timeval(sender->service->config->sender_drain_s * 1000);
     sender->draining = true;
     event_add(sender->drain_timer, &limit);
-    for (int p = 0; p < sender->partition_count; p++)
-        partition_hand_back(&sender->partitions[p]);
-    settle_flush(sender->settle);
-    finish_drain(sender);
+    sender_hand_back(sender);
 }
 
 /* --- start, stop, and what people ask --- */
@@ -223,6 +219,7 @@ static void before_render(void *arg)
 {
     struct sender *sender = arg;
     metric_set(sender->metrics.held, sender->lanes.held_count);
+    metric_set(sender->metrics.held_bytes, (double)sender->lanes.held_bytes);
     metric_set(sender->metrics.lanes, sender->lanes.count);
     metric_set(sender->metrics.in_flight, http_client_under_way(sender->http));
     metric_set(sender->metrics.breaker_open, sender->breaker.state != BREAKER_CLOSED);
@@ -254,6 +251,7 @@ static void add_metrics(struct sender *sender)
     m->delivery_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_delivery_seconds",
                                       "From the outbox row to MTConnect's answer", NULL);
     m->held = metrics_add(all, METRIC_GAUGE, "mtc_sender_held", "Events held", NULL);
+    m->held_bytes = metrics_add(all, METRIC_GAUGE, "mtc_sender_held_bytes", "Bytes of the bodies held", NULL);
     m->lanes = metrics_add(all, METRIC_GAUGE, "mtc_sender_lanes", "Machines with events held", NULL);
     m->in_flight = metrics_add(all, METRIC_GAUGE, "mtc_sender_in_flight", "Requests under way", NULL);
     m->breaker_open =
@@ -272,14 +270,8 @@ static bool connect_all(struct sender *sender, char *error, size_t error_size)
                                         .connections = config->mtconnect_connections,
                                         .idle_s = config->mtconnect_idle_s,
                                         .user_agent = "mtc-sender/" MTC_VERSION};
-    struct redis_conn_settings redis = {.url = config->redis_url,
-                                        .password_file = config->redis_password_file,
-                                        .timeout_ms = config->redis_timeout_ms};
-    struct amqp_conn_settings amqp = {.url = config->amqp_url,
-                                      .password_file = config->amqp_password_file,
-                                      .name = service->connection_name,
-                                      .heartbeat_s = config->amqp_heartbeat_s,
-                                      .rpc_timeout_ms = config->amqp_rpc_timeout_ms};
+    struct redis_conn_settings redis = settings_redis(service);
+    struct amqp_conn_settings amqp = settings_amqp(service);
     if (*config->mtconnect_api_key_file) {
         char *key = secret_read(config->mtconnect_api_key_file, error, error_size);
         if (!key)

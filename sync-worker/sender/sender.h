@@ -25,7 +25,7 @@ struct sender_metrics {
     struct metric *received, *redelivered, *delivered, *skipped, *retried, *dead, *repeats;
     struct metric *answers[6]; /* 0: none, 1: other, 2xx .. 5xx */
     struct metric *request_seconds, *delivery_seconds;
-    struct metric *held, *lanes, *in_flight, *breaker_open, *breaker_opened;
+    struct metric *held, *held_bytes, *lanes, *in_flight, *breaker_open, *breaker_opened;
 };
 
 struct sender {
@@ -43,6 +43,7 @@ struct sender {
     struct breaker breaker;
     struct event *run, *hold_timer, *drain_timer;
     char *api_key_header; /* "X-API-Key: ..." or NULL */
+    bool handing_back;    /* nothing new is started; the connection closes when nothing is under way */
     bool draining, closing;
     struct sender_metrics metrics;
 };
@@ -56,7 +57,12 @@ void sender_stop(void *state);
 
 /* Works on the ready lanes after the present callback. */
 void sender_run_soon(struct sender *sender);
-void sender_on_handed_back(struct sender *sender, struct partition *partition);
+
+/* Finishes what is under way, then gives everything held back to the broker and begins anew (or ends, when
+ * draining). */
+void sender_hand_back(struct sender *sender);
+void sender_on_work_done(struct sender *sender);
+
 void sender_read_api_key(struct sender *sender);
 
 #endif

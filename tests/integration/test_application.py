@@ -128,3 +128,17 @@ def test_reading_order_survives_a_late_commit(stack):
             stack.wait_settled()
             assert stack.sim.applied()["SR-25"][-2:] == [x, y]
     check_all_arrived(stack)
+
+
+def test_a_large_late_transaction(stack):
+    """10,000 events with low ids become visible all at once, while later ones are in flight."""
+    stack.producer().wait_ready()
+    stack.sender().wait_ready()
+    with stack.connect() as open_session:
+        with open_session.transaction():
+            open_session.execute("SELECT count(mtc.emit('setup', 'SR-' || 20 + n % 4, 'setup.started', '{}'))"
+                                 " FROM generate_series(1, 10000) n")
+            with stack.connect() as pg:
+                pg.execute("SELECT count(mtc.emit('setup', 'K-16', 'setup.started', '{}')) FROM generate_series(1, 3000)")
+    assert stack.wait_settled() == {"delivered": 13000}
+    check_all_arrived(stack)

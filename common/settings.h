@@ -1,0 +1,17 @@
+/*
+ * settings.h - what the configuration says of the servers, as the connections want it
+ */
+#ifndef MTC_SETTINGS_H
+#define MTC_SETTINGS_H
+
+#include "amqp_conn.h"
+#include "pg_conn.h"
+#include "redis_conn.h"
+#include "service.h"
+
+/* All borrow from the service's configuration. */
+struct amqp_conn_settings settings_amqp(const struct service *service);
+struct pg_conn_settings settings_pg(const struct service *service, const char *session_sql);
+struct redis_conn_settings settings_redis(const struct service *service);
+
+#endif

@@ -1,0 +1,20 @@
+/*
+ * outbox_row.h - a row of mtc.relay_step() as a message
+ */
+#ifndef MTC_OUTBOX_ROW_H
+#define MTC_OUTBOX_ROW_H
+
+#include "amqp_chan.h"
+
+#include <libpq-fe.h>
+
+int64_t outbox_row_id(const PGresult *rows, int row);
+
+/*
+ * Publishes the row: to mtc.events, or, if the event could not be formed, to mtc.dead with the reason (and
+ * *unformed set). Returns the publisher tag.
+ */
+uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *chan, bool repeat,
+                            bool *unformed);
+
+#endif
