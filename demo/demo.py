@@ -10,6 +10,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 
 from shift import Shift  # noqa: E402
+from updown import describe  # noqa: E402
 from lib.servers import Servers  # noqa: E402
 from lib.stack import Stack  # noqa: E402
 
@@ -187,18 +188,11 @@ class Demo:
         return all(good for _, good in checks)
 
     def keep(self):
-        rabbit, say = self.servers.rabbit, self.screen.say
-        say("\neverything is still running (Ctrl-C ends it):")
-        say(f"  RabbitMQ management  http://127.0.0.1:{rabbit.management}/  guest / guest, vhost {self.stack.name}")
-        say(f"  PostgreSQL           psql '{self.servers.postgres.conninfo(self.stack.name)}'   (schema mtc, view mtc.event)")
-        say(f"  MTConnect stand-in   {self.stack.sim.url}   control: http://127.0.0.1:{self.stack.sim.control}/stats")
-        for service in self.producers + self.senders:
-            say(f"  {service.name:20} http://127.0.0.1:{service.metrics_port}/metrics   log {service.log}")
-        say(f"  configuration        {self.stack.config_path}")
+        self.screen.say("\neverything is still running (Ctrl-C ends it):\n" + describe(self.stack))
         try:
             signal.pause()
         except KeyboardInterrupt:
-            say()
+            self.screen.say()
 
     def end(self):
         if self.stack:

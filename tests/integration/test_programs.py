@@ -6,7 +6,7 @@ import pytest
 
 from lib.processes import wait_for
 from lib.servers import http
-from lib.stack import BUILD, ENVIRONMENT
+from lib.stack import BUILD, ENVIRONMENT, ROOT
 
 PROGRAMS = ["mtc-producer", "mtc-sender"]
 
@@ -121,3 +121,9 @@ def test_rotated_amqp_password_needs_no_restart(stack, servers):
     secret.write_text("one\n")
     producer.wait_ready()
     servers.rabbit.api("DELETE", f"/api/users/{user}")
+
+
+def test_the_reference_of_options_is_current():
+    status, out, _ = run("mtcctl", "options")
+    text = (ROOT / "docs/configuration.md").read_text()
+    assert status == 0 and out.strip() in text, "docs/configuration.md: print it anew with mtcctl options"

@@ -1,0 +1,78 @@
+"""./dev up and ./dev down: private servers, the programs and the simulator, to play with."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+
+from lib.processes import wait_for  # noqa: E402
+from lib.servers import Servers  # noqa: E402
+from lib.stack import Stack  # noqa: E402
+
+STATE = ROOT / ".dev" / "up.json"
+
+
+def describe(stack):
+    """Where everything is, for a person."""
+    rabbit = stack.servers.rabbit
+    lines = [f"RabbitMQ management  http://127.0.0.1:{rabbit.management}/  guest / guest, vhost {stack.name}",
+             f"PostgreSQL           psql '{stack.servers.postgres.conninfo(stack.name)}'   (schema mtc, view mtc.event)",
+             f"MTConnect stand-in   {stack.sim.url}   control: http://127.0.0.1:{stack.sim.control}/stats"]
+    lines += [f"{service.name:20} http://127.0.0.1:{service.metrics_port}/metrics   log {service.log}"
+              for service in stack.services]
+    lines.append(f"configuration        {stack.config_path}   (mtcctl -c, mtc-producer -c ...)")
+    return "\n".join("  " + line for line in lines)
+
+
+def up():
+    if STATE.exists():
+        sys.exit("dev: it is up already; ./dev down ends it")
+    servers = Servers().start()
+    stack = Stack(servers).set_up()
+    for service in (stack.producer("producer-1"), stack.producer("producer-2"), stack.sender("sender-1"),
+                    stack.sender("sender-2")):
+        service.wait_ready()
+    # In the order in which they are to be ended.
+    processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd, servers.redis.process]
+    pids = [[process.pid, signal.SIGTERM] for process in processes] + [[servers.postgres.process.pid, signal.SIGINT]]
+    STATE.parent.mkdir(exist_ok=True)
+    STATE.write_text(json.dumps({"folder": str(servers.folder), "pids": pids}))
+    print(describe(stack) + "\n  ./dev down ends everything")
+
+
+def is_running(pid):
+    try:
+        os.kill(pid, 0)
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+
+
+def end(pid, number):
+    """Asks the process to end; what is left of its group then is killed."""
+    if is_running(pid):
+        os.kill(pid, number)
+        wait_for(lambda: not is_running(pid), 60, f"process {pid} ends")
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def down():
+    if not STATE.exists():
+        sys.exit("dev: nothing is up")
+    state = json.loads(STATE.read_text())
+    for pid, number in state["pids"]:
+        end(pid, number)
+    shutil.rmtree(state["folder"], ignore_errors=True)
+    STATE.unlink()
+    print("down")
+
+
+if __name__ == "__main__":
+    {"up": up, "down": down}[sys.argv[1]]()
