@@ -42,11 +42,10 @@ def test_a_machine_in_trouble_is_not_noticed_by_63_others(make_stack):
     Writers(stack, healthy, 3000).start().join()
     wait_for(lambda: stack.states().get("delivered") == 3000, 30, "the healthy machines' events are delivered")
     with stack.connect() as pg:
-        slowest, = pg.execute("SELECT extract(epoch FROM max(outcome_at - created_at)) FROM mtc.event"
-                              " WHERE state = 'delivered'").fetchone()
-    assert slowest < 1, "the first retry of the sick machine is after 1 s: nobody waited for it"
+        assert pg.execute("SELECT max(attempts) FROM mtc.event WHERE state = 'delivered'").fetchone() == (1,)
     assert sender.metrics()["mtc_sender_breaker_opened_total"] == 0
     arrivals = collections.Counter(row["machine"] for row in stack.sim.record())
+    # 3,000 events have passed by while the sick machine, with 1, 4, 10 and 10 s between attempts, is still at its first ones.
     assert 1 <= arrivals[sick] <= 10 and stack.states().get("dead", 0) <= 1
 
 

@@ -1,4 +1,6 @@
 """What each answer leads to."""
+import time
+
 import pytest
 
 from flow import check_all_arrived, wait_emptied
@@ -49,7 +51,7 @@ def test_429_waits_as_long_as_asked(stack):
     key, row = deliver(stack, {"action": "status", "status": 429, "retry_after": 3, "count": 1})
     assert row[:2] == ("delivered", 2)
     first, second = posts(stack, key)
-    assert 2.9 <= second["at"] - first["at"] < 8
+    assert second["at"] - first["at"] >= 2.9
 
 
 def test_retry_after_is_capped(make_stack):
@@ -93,7 +95,7 @@ def test_poison_event_dies_alone_at_the_right_attempt_and_time(stack):
     at = [row["at"] for row in posts(stack, key)]
     assert len(at) == 5
     for pause, want in zip([b - a for a, b in zip(at, at[1:])], [1, 4, 10, 10]):
-        assert want - 0.05 <= pause <= want + 3
+        assert want - 0.05 <= pause <= want + 8  # never early; a busy machine may be late
     letter, = stack.dead_letters()
     assert letter["properties"]["headers"]["attempts"] == 5
     assert letter["properties"]["headers"]["reason"] == "5 attempts failed, the last: HTTP 500"
@@ -137,7 +139,7 @@ def test_connection_closed_while_idle_costs_nothing(make_stack):
         key = stack.emit("SR-26")
         stack.wait_settled()
         at = stack.sim.record()[-1]["at"]
-        wait_for(lambda: __import__("time").time() - at > 1.5, 10, "the connection has gone idle")
+        wait_for(lambda: time.time() - at > 1.5, 10, "the connection has gone idle")
     with stack.connect() as pg:
         assert pg.execute("SELECT max(attempts), count(*) FROM mtc.event").fetchone() == (1, 3)
     assert sender.metrics()["mtc_sender_retries_total"] == 0
