@@ -33,6 +33,7 @@ struct pg_conn {
     char reason[256];
     bool failing;
     bool under_way;
+    PGresult *result; /* of the statement under way, so far */
     pg_done done;
     void *done_arg;
 };
@@ -71,6 +72,8 @@ static void drop_session(struct pg_conn *conn)
     free(conn->hosts);
     free(conn->addresses);
     conn->hosts = conn->addresses = NULL;
+    PQclear(conn->result);
+    conn->result = NULL;
     conn->under_way = false;
 }
 
@@ -203,35 +206,35 @@ static void on_result(struct pg_conn *conn, PGresult *result)
     PQclear(result);
 }
 
+/* Of several results of a statement the first failure, else the last, is the answer. */
+static void keep_result(struct pg_conn *conn, PGresult *result)
+{
+    ExecStatusType status = conn->result ? PQresultStatus(conn->result) : PGRES_COMMAND_OK;
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        PQclear(result);
+        return;
+    }
+    PQclear(conn->result);
+    conn->result = result;
+}
+
+/* A result and the end of its statement may come in different reads, so what was got so far stays in conn. */
 static void take_results(struct pg_conn *conn)
 {
-    PGresult *last = NULL;
-    while (conn->under_way && !PQisBusy(conn->pg)) {
+    while (conn->under_way && !conn->failing && !PQisBusy(conn->pg)) {
         PGresult *result = PQgetResult(conn->pg);
-        if (result) { /* of several statements the first failure, else the last, is the answer */
-            ExecStatusType status = last ? PQresultStatus(last) : PGRES_COMMAND_OK;
-            if (last && status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
-                PQclear(result);
-            } else {
-                PQclear(last);
-                last = result;
-            }
-            continue;
-        }
-        if (PQstatus(conn->pg) == CONNECTION_BAD) {
+        if (result) {
+            keep_result(conn, result);
+        } else if (PQstatus(conn->pg) == CONNECTION_BAD) {
             pg_conn_fail(conn, PQerrorMessage(conn->pg));
-            break;
-        }
-        if (!last) {
+        } else if (!conn->result) {
             pg_conn_fail(conn, "a statement without a result");
-            break;
+        } else {
+            PGresult *whole = conn->result;
+            conn->result = NULL;
+            on_result(conn, whole);
         }
-        on_result(conn, last);
-        last = NULL;
-        if (conn->failing)
-            break;
     }
-    PQclear(last);
 }
 
 static void take_notifies(struct pg_conn *conn)
