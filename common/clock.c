@@ -26,13 +26,25 @@ int64_t utc_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
-const char *utc_format(int64_t us, char out[UTC_TEXT])
+static size_t format_seconds(int64_t us, char out[UTC_TEXT])
 {
     time_t seconds = (time_t)(us / 1000000);
     struct tm parts;
     gmtime_r(&seconds, &parts);
-    size_t len = strftime(out, UTC_TEXT, "%Y-%m-%dT%H:%M:%S", &parts);
+    return strftime(out, UTC_TEXT, "%Y-%m-%dT%H:%M:%S", &parts);
+}
+
+const char *utc_format(int64_t us, char out[UTC_TEXT])
+{
+    size_t len = format_seconds(us, out);
     snprintf(out + len, UTC_TEXT - len, ".%03dZ", (int)(us / 1000 % 1000));
+    return out;
+}
+
+const char *utc_format_us(int64_t us, char out[UTC_TEXT])
+{
+    size_t len = format_seconds(us, out);
+    snprintf(out + len, UTC_TEXT - len, ".%06dZ", (int)(us % 1000000));
     return out;
 }
 

@@ -21,6 +21,9 @@ int64_t utc_us(void);
 #define UTC_TEXT 32
 const char *utc_format(int64_t us, char out[UTC_TEXT]);
 
+/* The same with microseconds. */
+const char *utc_format_us(int64_t us, char out[UTC_TEXT]);
+
 /* What libevent's timers want. */
 struct timeval ms_to_timeval(int64_t ms);
 

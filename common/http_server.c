@@ -1,6 +1,7 @@
 /* http_server.c - libmicrohttpd inside the program's own event loop; see http_server.h */
 #include "http_server.h"
 #include "clock.h"
+#include "http_links.h"
 #include "xalloc.h"
 
 #include <arpa/inet.h>
@@ -34,6 +35,7 @@ struct http_exchange {
 
 struct http_server {
     struct event *readable, *timeout;
+    struct http_links *links;
     struct MHD_Daemon *daemon;
     struct http_limits limits;
     http_handler handler;
@@ -60,12 +62,12 @@ static struct http_exchange *exchange_new(struct http_server *server, struct MHD
 static void on_exchange_completed(void *arg, struct MHD_Connection *connection, void **state,
                                   enum MHD_RequestTerminationCode code)
 {
-    (void)connection;
     (void)code;
     struct http_server *server = arg;
     struct http_exchange *exchange = *state;
     if (!exchange)
         return;
+    http_links_set_busy(server->links, connection, false);
     if (exchange->previous)
         exchange->previous->next = exchange->next;
     else
@@ -102,6 +104,23 @@ static enum MHD_Result give_answer(struct http_exchange *exchange)
     return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
 }
 
+static void refuse_large(struct http_exchange *exchange)
+{
+    char body[160];
+    int len = snprintf(body, sizeof body,
+                       "{\"type\":\"about:blank\",\"title\":\"Content Too Large\",\"status\":413,"
+                       "\"detail\":\"the body is larger than %zu bytes\"}",
+                       exchange->server->limits.body_max);
+    http_reply(exchange, 413, "application/problem+json", body, (size_t)len, NULL);
+}
+
+/* What announces itself as too large is not even read. */
+static bool announces_too_much(const struct http_exchange *exchange)
+{
+    const char *text = http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text && strtoull(text, NULL, 10) > exchange->server->limits.body_max;
+}
+
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
                                   const char *method, const char *version, const char *data, size_t *data_len,
                                   void **state)
@@ -110,8 +129,11 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct http_server *server = arg;
     struct http_exchange *exchange = *state;
     if (!exchange) {
-        *state = exchange_new(server, connection, method, url);
-        return MHD_YES;
+        *state = exchange = exchange_new(server, connection, method, url);
+        if (!announces_too_much(exchange))
+            return MHD_YES;
+        refuse_large(exchange);
+        return give_answer(exchange);
     }
     if (*data_len > 0) {
         keep_body(exchange, data, *data_len);
@@ -120,8 +142,9 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     }
     if (exchange->progress == READING) {
         exchange->progress = HANDLED;
+        http_links_set_busy(server->links, connection, true);
         if (exchange->too_large)
-            http_reply(exchange, 413, "text/plain", "body too large\n", 15, NULL);
+            refuse_large(exchange);
         else
             server->handler(exchange, server->arg);
     }
@@ -182,7 +205,7 @@ static bool parse_address(const char *address, struct sockaddr_storage *where, s
 }
 
 /* A listening socket for "host:port", or -1 with a message. */
-static int listen_on(const char *address, unsigned *port, char *error, size_t error_size)
+static int listen_on(const char *address, bool share, unsigned *port, char *error, size_t error_size)
 {
     struct sockaddr_storage where;
     socklen_t len;
@@ -193,6 +216,7 @@ static int listen_on(const char *address, unsigned *port, char *error, size_t er
     int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
         bind(fd, (struct sockaddr *)&where, len) != 0 || listen(fd, 1024) != 0) {
         snprintf(error, error_size, "cannot listen on %s: %s", address, strerror(errno));
         if (fd >= 0)
@@ -211,7 +235,7 @@ struct http_server *http_server_new(struct event_base *base, const char *address
                                     char *error, size_t error_size)
 {
     unsigned port = 0;
-    int fd = listen_on(address, &port, error, error_size);
+    int fd = listen_on(address, limits->share_port, &port, error, error_size);
     if (fd < 0)
         return NULL;
     struct http_server *server = xcalloc(1, sizeof *server);
@@ -220,15 +244,19 @@ struct http_server *http_server_new(struct event_base *base, const char *address
     server->arg = arg;
     server->port = port;
     unsigned connections = limits->connections_max ? limits->connections_max : 1024;
+    size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
+    server->links = http_links_new(base, connections, limits->request_s);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
         fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server, MHD_OPTION_CONNECTION_TIMEOUT,
-        limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_END);
+        limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_NOTIFY_CONNECTION, http_links_on_connection, server->links, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
         snprintf(error, error_size, "cannot start the HTTP server on %s", address);
         close(fd);
+        http_links_free(server->links);
         free(server);
         return NULL;
     }
@@ -256,7 +284,15 @@ void http_server_free(struct http_server *server)
     event_free(server->readable);
     event_free(server->timeout);
     MHD_stop_daemon(server->daemon);
+    http_links_free(server->links);
     free(server);
+}
+
+void http_server_stop_listening(struct http_server *server)
+{
+    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
 }
 
 unsigned http_server_port(const struct http_server *server)

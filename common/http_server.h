@@ -23,8 +23,12 @@ typedef void (*http_handler)(struct http_exchange *exchange, void *arg);
 
 struct http_limits {
     size_t body_max;          /* bytes; a larger body is answered 413 and not kept */
-    unsigned connections_max; /* 0: libmicrohttpd's default */
-    unsigned idle_s;          /* an idle connection is closed after this; 0: never */
+    unsigned connections_max; /* 0: 1024; when they are nearly used up, those silent longest are closed */
+    unsigned idle_s;          /* a connection without a byte for this long is closed; 0: never */
+    unsigned
+        request_s;   /* so is one that brings no whole request for this long, byte by byte or not; 0: never */
+    size_t memory;   /* bytes for the headers of a connection; 0: libmicrohttpd's default */
+    bool share_port; /* several processes may listen on the address; the kernel spreads connections */
 };
 
 /*
@@ -35,6 +39,9 @@ struct http_server *http_server_new(struct event_base *base, const char *address
                                     char *error, size_t error_size);
 void http_server_free(struct http_server *server);
 unsigned http_server_port(const struct http_server *server);
+
+/* No new connections from now on; those that are open go on. */
+void http_server_stop_listening(struct http_server *server);
 
 const char *http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange);

@@ -12,16 +12,19 @@
 #include "xalloc.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-#define DRAIN_LIMIT_MS 30000
-#define SWITCHES_MAX   8
+#define DRAIN_LIMIT_MS  30000
+#define SWITCHES_MAX    8
+#define DESCRIPTORS_MAX 65536
 
 struct running {
     struct service service; /* first: service_drained() goes back from it */
@@ -30,6 +33,7 @@ struct running {
     const char *config_path; /* NULL: none */
     void *state;
     bool draining, failed;
+    int status; /* of a program that was told to finish */
     struct event *signals[4], *drain_limit;
     struct admin *admin;
     char worker_name[128], connection_name[192];
@@ -182,6 +186,26 @@ void service_drained(struct service *service)
     event_base_loopexit(service->base, NULL);
 }
 
+void service_finish(struct service *service, int status)
+{
+    ((struct running *)service)->status = status;
+    event_base_loopexit(service->base, NULL);
+}
+
+/* Connections are descriptors, and the usual soft limit of 1,024 is there for programs that use select(). */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    rlim_t wanted = limit.rlim_max > DESCRIPTORS_MAX ? DESCRIPTORS_MAX : limit.rlim_max;
+    if (limit.rlim_cur >= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("the limit of open files stays as it is", LF_S("reason", strerror(errno)));
+}
+
 static void watch_signals(struct running *running)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
@@ -212,7 +236,8 @@ static bool start(struct running *running)
     watch_signals(running);
 
     const char *address = *(char *const *)((char *)&running->config + running->description->listen_option);
-    if (*address) {
+    bool brief = running->description->is_brief && running->description->is_brief();
+    if (*address && !brief) {
         char error[256];
         running->admin =
             admin_new(service->base, address, service->metrics, is_ready, running, error, sizeof error);
@@ -244,13 +269,14 @@ static void stop(struct running *running)
 static int serve(struct running *running)
 {
     name_worker(running);
+    raise_descriptor_limit();
     curl_global_init(CURL_GLOBAL_DEFAULT);
     int status = 1;
     if (start(running)) {
         log_info("started", LF_S("version", MTC_VERSION), LF_S("worker", running->worker_name),
                  LF_I("metrics_port", running->admin ? admin_port(running->admin) : 0));
         event_base_dispatch(running->service.base);
-        status = running->failed ? 1 : 0;
+        status = running->failed ? 1 : running->status;
         log_info("ended", LF_I("status", status));
     }
     stop(running);

@@ -45,6 +45,7 @@ struct service_description {
      */
     bool (*on_switch)(const char *name, const char *argument);
     int (*run_instead)(const struct config *config);
+    bool (*is_brief)(void); /* true: it does one job and ends, and listens nowhere; may be NULL */
     void *(*start)(struct service *service);            /* NULL: cannot start, and it said why in the log */
     bool (*ready)(const void *state, const char **why); /* why: what is missing */
     void (*drain)(void *state);
@@ -56,5 +57,8 @@ int service_main(int argc, char **argv, const struct service_description *descri
 
 /* The program has drained: the loop ends. */
 void service_drained(struct service *service);
+
+/* The same for a program that has one job to do: the loop ends, with this exit status. */
+void service_finish(struct service *service, int status);
 
 #endif

@@ -1,5 +1,8 @@
 /* settings.c - what the configuration says of the servers; see settings.h */
 #include "settings.h"
+#include "xalloc.h"
+
+#include <stdlib.h>
 
 struct amqp_conn_settings settings_amqp(const struct service *service)
 {
@@ -30,4 +33,18 @@ struct redis_conn_settings settings_redis(const struct service *service)
         .password_file = service->config->redis_password_file,
         .timeout_ms = service->config->redis_timeout_ms,
     };
+}
+
+bool settings_read_api_key(const struct service *service, char **header, char *error, size_t error_size)
+{
+    const char *path = service->config->mtconnect_api_key_file;
+    if (!*path)
+        return true;
+    char *key = secret_read(path, error, error_size);
+    if (!key)
+        return false;
+    free(*header);
+    *header = xasprintf("X-API-Key: %s", key);
+    free(key);
+    return true;
 }

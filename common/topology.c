@@ -17,7 +17,7 @@ struct topology {
     void *arg;
 };
 
-static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES};
+static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES};
 #define NAMED ((int)(sizeof named_queues / sizeof named_queues[0]))
 
 static void open_channel(struct topology *topology);

@@ -3,8 +3,10 @@
  *
  *   mtc.events      x-consistent-hash exchange, routing key = machine, bound to mtc.events.0 .. N-1
  *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as the net
- * underneath mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
+ *                   underneath
+ *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
+ *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
  * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed by
  * declaring, and an upgrade in place must go on working); only a missing one is made, with arguments for the
@@ -17,9 +19,10 @@
 
 #include "amqp_chan.h"
 
-#define TOPOLOGY_EVENTS   "mtc.events"
-#define TOPOLOGY_DEAD     "mtc.dead"
-#define TOPOLOGY_OUTCOMES "mtc.outcomes"
+#define TOPOLOGY_EVENTS      "mtc.events"
+#define TOPOLOGY_DEAD        "mtc.dead"
+#define TOPOLOGY_OUTCOMES    "mtc.outcomes"
+#define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
 
 #define TOPOLOGY_NAME_BYTES 32
 

@@ -10,7 +10,7 @@
 struct migrate {
     PGconn *pg;
     const char *adapter; /* NULL: none */
-    const char *setup_endpoint, *gateway_id;
+    const char *setup_endpoint, *gateway_id, *mirror;
     int applied;
     char error[1024];
 };
@@ -128,17 +128,21 @@ static bool migrate_all(struct migrate *migrate)
            refuse_newer(migrate) && apply_component(migrate, "core") &&
            (!migrate->adapter || apply_component(migrate, migrate->adapter)) &&
            change_setting(migrate, "setup_endpoint", migrate->setup_endpoint) &&
-           change_setting(migrate, "gateway_id", migrate->gateway_id);
+           change_setting(migrate, "gateway_id", migrate->gateway_id) &&
+           change_setting(migrate, "mirror_cycle_time", migrate->mirror);
 }
 
 static int usage(FILE *out)
 {
     fprintf(out, "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] [--gateway-id ID]\n"
+                 "                      [--mirror-cycle-time on|off]\n"
                  "  --adapter NAME          fit it onto the application's tables: production_tracking\n"
                  "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: setup events (plan, the "
                  "default) or\n"
                  "                          the registration of a gateway's machines (deployed)\n"
-                 "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n");
+                 "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n"
+                 "  --mirror-cycle-time on|off  carry cycle times into the active setup of each machine too "
+                 "(default off)\n");
     return out == stdout ? 0 : 2;
 }
 
@@ -150,6 +154,8 @@ static bool check_arguments(const struct migrate *migrate)
              strcmp(migrate->setup_endpoint, "deployed") != 0)
         fprintf(stderr, "mtcctl: --setup-endpoint is \"%s\", not plan or deployed\n",
                 migrate->setup_endpoint);
+    else if (migrate->mirror && strcmp(migrate->mirror, "on") != 0 && strcmp(migrate->mirror, "off") != 0)
+        fprintf(stderr, "mtcctl: --mirror-cycle-time is \"%s\", not on or off\n", migrate->mirror);
     else if (migrate->gateway_id && !*migrate->gateway_id)
         fprintf(stderr, "mtcctl: --gateway-id must not be empty\n");
     else
@@ -162,6 +168,7 @@ int migrate_main(const struct config *config, int argc, char **argv)
     static const struct option options[] = {{"adapter", required_argument, NULL, 'a'},
                                             {"setup-endpoint", required_argument, NULL, 's'},
                                             {"gateway-id", required_argument, NULL, 'g'},
+                                            {"mirror-cycle-time", required_argument, NULL, 'm'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct migrate migrate = {0};
@@ -174,6 +181,8 @@ int migrate_main(const struct config *config, int argc, char **argv)
             migrate.setup_endpoint = optarg;
         else if (option == 'g')
             migrate.gateway_id = optarg;
+        else if (option == 'm')
+            migrate.mirror = optarg;
         else
             return usage(option == 'h' ? stdout : stderr);
     }

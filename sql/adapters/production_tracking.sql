@@ -1,4 +1,4 @@
--- version: 1
+-- version: 2
 -- Fits mtc onto the production-tracking system: tables public.machines and public.setup_jobs, which stay as they are.
 -- Applied again whenever its version rises, so every statement can be repeated.
 --
@@ -6,6 +6,8 @@
 --   mtc.setting 'setup_endpoint'            ->  plan:     setup.* goes to /api/ext/setup
 --                                               deployed: setup.* goes to /api/ext/event, and /api/ext/setup gets the
 --                                                         names of the active machines, again whenever they change
+--   mtc.setting 'mirror_cycle_time'         ->  on: a machine's cycle time, in whole seconds, also goes into
+--                                               setup_jobs.cycle_time of its active setup
 
 -- The one place where a machine's name at MTConnect differs from the name here.
 CREATE TABLE IF NOT EXISTS mtc.machine_name (
@@ -22,7 +24,8 @@ CREATE OR REPLACE VIEW mtc.active_machine AS
 SELECT machine_id, machine FROM mtc.machine WHERE active;
 COMMENT ON VIEW mtc.active_machine IS 'PostgreSQL number and MTConnect name of each active machine';
 
-INSERT INTO mtc.setting (name, value) VALUES ('setup_endpoint', 'plan'), ('gateway_id', 'mtc-sync')
+INSERT INTO mtc.setting (name, value) VALUES ('setup_endpoint', 'plan'), ('gateway_id', 'mtc-sync'),
+    ('mirror_cycle_time', 'off')
 ON CONFLICT (name) DO NOTHING;
 
 -- The set of names last sent as the gateway's registration; written by the active relay alone.
@@ -115,6 +118,30 @@ CREATE OR REPLACE TRIGGER mtc_setup_inserted AFTER INSERT ON public.setup_jobs
 FOR EACH ROW EXECUTE FUNCTION mtc.on_setup_job();
 CREATE OR REPLACE TRIGGER mtc_setup_status AFTER UPDATE OF status ON public.setup_jobs
 FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION mtc.on_setup_job();
+
+-- A machine's active setup is the one that runs, else the one nearest to running. A row the application has locked is left
+-- for the next batch that names the machine: nobody waits for anybody.
+CREATE OR REPLACE FUNCTION mtc.mirror_cycle_times(machine_ids integer[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT value FROM mtc.setting WHERE name = 'mirror_cycle_time') IS DISTINCT FROM 'on' THEN
+        RETURN;
+    END IF;
+    WITH active AS MATERIALIZED (
+        SELECT DISTINCT ON (s.machine_id) s.id, s.machine_id
+          FROM public.setup_jobs s
+         WHERE s.machine_id = ANY (machine_ids) AND s.status IN ('started', 'allowed', 'pending_qc', 'created')
+         ORDER BY s.machine_id, array_position('{started,allowed,pending_qc,created}', s.status::text),
+                  s.created_at DESC NULLS LAST, s.id DESC
+    ), stale AS MATERIALIZED (
+        SELECT s.id, greatest(1, round(c.cycle_time_s))::integer AS seconds
+          FROM active a JOIN public.setup_jobs s ON s.id = a.id JOIN mtc.cycle_time c ON c.machine_id = a.machine_id
+         WHERE s.cycle_time IS DISTINCT FROM greatest(1, round(c.cycle_time_s))::integer
+         ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED
+    )
+    UPDATE public.setup_jobs s SET cycle_time = stale.seconds FROM stale WHERE s.id = stale.id;
+END
+$$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mtc FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mtc.emit(text, text, text, json, uuid, timestamptz, text) TO PUBLIC;

@@ -196,18 +196,9 @@ bool sender_ready(const void *state, const char **why)
 
 void sender_read_api_key(struct sender *sender)
 {
-    const char *path = sender->service->config->mtconnect_api_key_file;
-    if (!*path)
-        return;
     char error[256];
-    char *key = secret_read(path, error, sizeof error);
-    if (!key) {
+    if (!settings_read_api_key(sender->service, &sender->api_key_header, error, sizeof error))
         log_error("API key not read; going on with the one before", LF_S("reason", error));
-        return;
-    }
-    free(sender->api_key_header);
-    sender->api_key_header = xasprintf("X-API-Key: %s", key);
-    free(key);
 }
 
 void sender_reload(void *state)
@@ -272,13 +263,8 @@ static bool connect_all(struct sender *sender, char *error, size_t error_size)
                                         .user_agent = "mtc-sender/" MTC_VERSION};
     struct redis_conn_settings redis = settings_redis(service);
     struct amqp_conn_settings amqp = settings_amqp(service);
-    if (*config->mtconnect_api_key_file) {
-        char *key = secret_read(config->mtconnect_api_key_file, error, error_size);
-        if (!key)
-            return false;
-        sender->api_key_header = xasprintf("X-API-Key: %s", key);
-        free(key);
-    }
+    if (!settings_read_api_key(service, &sender->api_key_header, error, error_size))
+        return false;
     sender->http = http_client_new(service->base, &http);
     if (*config->redis_url) {
         sender->redis = redis_conn_new(service->base, service->resolver, &redis, error, error_size);

@@ -5,7 +5,7 @@ def test_again_changes_nothing(stack):
     assert stack.ctl("migrate", "--adapter", "production_tracking") == "schema mtc is up to date\n"
     with stack.connect() as pg:
         assert pg.execute("SELECT component, max(version) FROM mtc.schema_version GROUP BY 1 ORDER BY 1").fetchall() == [
-            ("core", 1), ("production_tracking", 1)]
+            ("core", 2), ("production_tracking", 2)]
 
 
 def test_a_newer_schema_is_refused(stack):
@@ -18,7 +18,7 @@ def test_a_newer_schema_is_refused(stack):
 def test_a_failing_migration_leaves_nothing_behind(make_stack):
     stack = make_stack(plant=False)
     text = stack.ctl("migrate", "--adapter", "production_tracking", status=1)  # the host's tables are missing
-    assert "production_tracking 1" in text and "machines" in text
+    assert "production_tracking 2" in text and "machines" in text
     with stack.connect() as pg:
         assert pg.execute("SELECT to_regclass('mtc.machine_name')").fetchone() == (None,)
         pg.execute("SELECT mtc.emit('setup', 'anything', 'setup.started', '{}')")  # without an adapter every name is known

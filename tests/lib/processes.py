@@ -82,6 +82,13 @@ class Process:
     def send(self, number):
         self.child.send_signal(number)
 
+    def freeze(self):
+        """SIGSTOP to it and whatever it started: there, but deaf and dumb. thaw() ends it."""
+        os.killpg(self.child.pid, signal.SIGSTOP)
+
+    def thaw(self):
+        os.killpg(self.child.pid, signal.SIGCONT)
+
     def kill(self):
         """SIGKILL to it and whatever it started, and reaped."""
         if self.child is None:

@@ -15,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MTC_BUILD", ROOT / "build"))
 _numbers = itertools.count(1)
 
+SECRET = "the secret of the web-hooks"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MTC_")}
 ENVIRONMENT["ASAN_OPTIONS"] = "abort_on_error=1:detect_leaks=1"
 ENVIRONMENT["UBSAN_OPTIONS"] = "halt_on_error=1:print_stacktrace=1"
@@ -110,7 +111,11 @@ class Stack:
         self.config_path = self.folder / "mtc-sync.conf"
         self.api_key_path = self.folder / "api.key"
         self.api_key_path.write_text("the key of the shop\n")
-        self.sim = Sim(self.folder, "--api-key-file", self.api_key_path, *sim_options, port=sim_port)
+        self.secret_path = self.folder / "webhook.secret"
+        self.secret_path.write_text(SECRET + "\n")
+        self.hook_port = free_port()
+        self.sim = Sim(self.folder, "--api-key-file", self.api_key_path, "--webhook-secret-file", self.secret_path,
+                       *sim_options, port=sim_port)
         self.services = []
         self.rabbit_starts = servers.rabbit.starts
         self.migrate_options = migrate_options
@@ -124,6 +129,10 @@ class Stack:
             "redis.url": f'"{self.servers.redis.url(self.redis_database)}"',
             "mtconnect.base_url": f'"{self.sim.url}"',
             "mtconnect.api_key_file": f'"{self.api_key_path}"',
+            "receiver.hook_listen": f'"127.0.0.1:{self.hook_port}"',
+            "receiver.public_url": f'"{self.hook_url}"',
+            "receiver.secret_file": f'"{self.secret_path}"',
+            "receiver.use_webhook": "true",
         }
         values.update({key.replace("__", "."): value for key, value in config.items()})
         sections = {}
@@ -164,6 +173,32 @@ class Stack:
 
     def sender(self, name=None, **options):
         return self.service("mtc-sender", name, **options).start()
+
+    def scheduler(self, name=None, **options):
+        return self.service("mtc-scheduler", name, **options).start()
+
+    def receiver(self, name=None, **options):
+        return self.service("mtc-receiver", name, **options).start()
+
+    @property
+    def hook_url(self):
+        return f"http://127.0.0.1:{self.hook_port}/api/hooks/cycle-time"
+
+    def cycle_times(self):
+        """Seconds by machine name, as PostgreSQL has them."""
+        with self.connect() as pg:
+            return {name: float(seconds) for name, seconds in
+                    pg.execute("SELECT machine, cycle_time_s FROM mtc.machine_cycle_time")}
+
+    def cycle_writes(self):
+        """Rows ever written to mtc.cycle_time. The schedulers must have ended: a session that lives keeps its counts to
+        itself for a while."""
+        with self.connect() as pg:
+            wait_for(lambda: not pg.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                                            " AND application_name LIKE 'mtc-scheduler%'").fetchone()[0],
+                     10, "no scheduler has a session")
+            return pg.execute("SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE schemaname = 'mtc'"
+                              " AND relname = 'cycle_time'").fetchone()[0]
 
     def emit(self, machine, kind="setup.started", data="{}", pg=None):
         sql = "SELECT mtc.emit(%s, %s, %s, %s::json)"

@@ -1,0 +1,26 @@
+/*
+ * batch.h - observations on their way into mtc.apply_cycle_times(), as its JSON
+ */
+#ifndef MTC_BATCH_H
+#define MTC_BATCH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct batch { /* zeroed is empty; text is NULL or an open array, see batch_close() */
+    char *text;
+    size_t len, room;
+    int count;
+};
+
+void batch_add(struct batch *batch, int machine_id, double seconds, int64_t observed_us);
+
+/* One that is JSON already. */
+void batch_add_text(struct batch *batch, const char *text, size_t len);
+
+/* The whole array; valid until the batch is changed. */
+const char *batch_close(struct batch *batch);
+
+void batch_clear(struct batch *batch);
+
+#endif

@@ -1,0 +1,32 @@
+/*
+ * scheduler.h - election, the pull that is due, and what web-hooks brought
+ *
+ *   scheduler.c  connections, election, what the one PostgreSQL session does next
+ *   run.c        one pull: asking all machines
+ *   intake.c     mtc.cycle-times: what web-hooks brought
+ *   answer.c, batch.c, newest.c: what their names say
+ *
+ * One session holds the advisory lock and does all the writing: who loses it can write no more.
+ */
+#ifndef MTC_SCHEDULER_H
+#define MTC_SCHEDULER_H
+
+#include "newest.h"
+#include "service.h"
+
+struct scheduler_metrics {
+    struct metric *active, *runs_done, *runs_failed, *run_seconds, *last_run, *machines, *failing;
+    struct metric *values, *unchanged, *nothing, *failed;
+    struct metric *changed, *same, *older, *hooks, *dead;
+};
+
+/* The callbacks of service_description; see service.h. */
+void scheduler_once(void); /* to be called before the start: one pull, then the end */
+bool scheduler_is_once(void);
+void *scheduler_start(struct service *service);
+bool scheduler_ready(const void *state, const char **why);
+void scheduler_drain(void *state);
+void scheduler_reload(void *state);
+void scheduler_stop(void *state);
+
+#endif
