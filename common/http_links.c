@@ -19,7 +19,9 @@ struct http_links {
     struct link *oldest, *youngest; /* by since_ms */
     unsigned count, most;
     int64_t request_ms;
-    struct event *sweep;
+    struct event *sweep, *freed;
+    void (*again)(void *arg);
+    void *arg;
 };
 
 static void append(struct http_links *links, struct link *link)
@@ -58,10 +60,15 @@ static bool is_silent(const struct link *link)
     return !link->busy && !link->closing;
 }
 
+static bool is_nearly_full(const struct http_links *links)
+{
+    return links->count >= links->most - links->most / 64 - 1;
+}
+
 /* Whoever comes next is more likely to want something than who has been silent for longest. */
 static void make_room(struct http_links *links)
 {
-    if (links->count < links->most - links->most / 64)
+    if (!is_nearly_full(links))
         return;
     struct link *link = links->oldest;
     while (link && !is_silent(link))
@@ -85,6 +92,8 @@ void http_links_on_connection(void *arg, struct MHD_Connection *connection, void
         append(links, link);
         links->count++;
     } else if (link) {
+        if (is_nearly_full(links))
+            event_active(links->freed, EV_TIMEOUT, 0);
         take_out(links, link);
         links->count--;
         free(link);
@@ -116,10 +125,24 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s)
+static void on_freed(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_links *links = arg;
+    links->again(links->arg);
+}
+
+struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s,
+                                  void (*again)(void *arg), void *arg)
 {
     struct http_links *links = xcalloc(1, sizeof *links);
     links->most = most;
+    links->again = again;
+    links->arg = arg;
+    links->freed = evtimer_new(base, on_freed, links);
+    if (!links->freed)
+        out_of_memory(0);
     links->request_ms = (int64_t)request_s * 1000;
     if (request_s) {
         struct timeval period = ms_to_timeval(SWEEP_MS);
@@ -137,5 +160,6 @@ void http_links_free(struct http_links *links)
         return;
     if (links->sweep)
         event_free(links->sweep);
+    event_free(links->freed);
     free(links);
 }

@@ -15,8 +15,13 @@
 
 struct http_links;
 
-/* most: places there are; request_s: seconds a connection has to bring a whole request, 0 for ever. */
-struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s);
+/*
+ * most: places there are; request_s: seconds a connection has to bring a whole request, 0 for ever. again is
+ * called when a place has become free of nearly none: libmicrohttpd, which had stopped accepting, begins
+ * again only when it is run.
+ */
+struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s,
+                                  void (*again)(void *arg), void *arg);
 void http_links_free(struct http_links *links); /* after the daemon has been stopped */
 
 /* For MHD_OPTION_NOTIFY_CONNECTION; arg is the struct http_links. */

@@ -176,6 +176,11 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     run_daemon(arg);
 }
 
+static void run_again(void *arg)
+{
+    run_daemon(arg);
+}
+
 /* "127.0.0.1:80" or "[::1]:80"; libevent's own parser refuses port 0. */
 static bool parse_address(const char *address, struct sockaddr_storage *where, socklen_t *len)
 {
@@ -245,7 +250,7 @@ struct http_server *http_server_new(struct event_base *base, const char *address
     server->port = port;
     unsigned connections = limits->connections_max ? limits->connections_max : 1024;
     size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
-    server->links = http_links_new(base, connections, limits->request_s);
+    server->links = http_links_new(base, connections, limits->request_s, run_again, server);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
         fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server, MHD_OPTION_CONNECTION_TIMEOUT,

@@ -3,6 +3,7 @@ import itertools
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import urllib.error
 
@@ -149,6 +150,12 @@ class Stack:
             if plant:
                 pg.execute((ROOT / "sql/demo/plant.sql").read_text())
         self.servers.rabbit.make_vhost(self.name)
+        with socket.create_connection(("127.0.0.1", self.servers.redis.port), timeout=20) as redis:
+            redis.sendall(f"SELECT {self.redis_database}\r\nFLUSHDB\r\n".encode())  # another test may have had it
+            answer = b""
+            while answer.count(b"\r\n") < 2:
+                answer += redis.recv(100)
+            assert answer == b"+OK\r\n+OK\r\n", answer
         self.ctl("migrate", *(("--adapter", "production_tracking") if plant else ()), *self.migrate_options)
         self.sim.start()
         return self
