@@ -350,7 +350,7 @@ static bool parse_url(struct amqp_conn *conn, char *error, size_t error_size)
     conn->password = xstrdup(info.password);
     conn->host = info.host;
     conn->port = info.port;
-    conn->vhost = info.vhost;
+    conn->vhost = *info.vhost ? info.vhost : "/"; /* many write the slash, nobody names a vhost "" */
     return true;
 }
 

@@ -27,7 +27,8 @@ struct amqp_conn {
     struct amqp_conn_settings settings;
     struct amqp_conn_events events;
     void *arg;
-    char *url_copy, *user, *password, *host, *vhost; /* url_copy holds the others but password */
+    char *url_copy, *user, *password, *host; /* url_copy holds user and host */
+    const char *vhost;                       /* so it does, or it is a constant */
     int port;
 
     enum amqp_state state;

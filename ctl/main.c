@@ -1,6 +1,7 @@
 /* main.c - mtcctl: the tool for people */
 #include "config.h"
 #include "migrate.h"
+#include "ready.h"
 #include "version.h"
 
 #include <getopt.h>
@@ -24,6 +25,7 @@ static int reference_main(const struct config *config, int argc, char **argv)
 
 static const struct verb verbs[] = {
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
+    {"ready", "ask a program on this machine whether it is ready", ready_main},
     {"options", "print all configuration options as a Markdown table", reference_main},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void broken(struct answer *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void broken(struct answer *out, const char *format, ...)
 {
     va_list words;
     va_start(words, format);
