@@ -9,6 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
 
+from checkpoints import Checkpoints  # noqa: E402
 from shift import Shift  # noqa: E402
 from updown import describe  # noqa: E402
 from lib.servers import Servers  # noqa: E402
@@ -216,6 +217,7 @@ def main():
         demo.calm_until = time.time() + demo.arguments.seconds * 0.2
         demo.run()
         good = demo.summary()
+        good = Checkpoints(demo.stack, demo.screen.say).run() and good
         if demo.arguments.keep:
             demo.keep()
     except KeyboardInterrupt:

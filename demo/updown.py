@@ -20,10 +20,11 @@ def describe(stack):
     """Where everything is, for a person."""
     rabbit = stack.servers.rabbit
     lines = [f"RabbitMQ management  http://127.0.0.1:{rabbit.management}/  guest / guest, vhost {stack.name}",
-             f"PostgreSQL           psql '{stack.servers.postgres.conninfo(stack.name)}'   (schema mtc, view mtc.event)",
+             f"PostgreSQL           psql '{stack.servers.postgres.conninfo(stack.name)}'   (schema mtc, views mtc.event, mtc.machine_cycle_time)",
+             f"web-hooks            {stack.hook_url}   secret: {stack.secret_path}",
              f"MTConnect stand-in   {stack.sim.url}   control: http://127.0.0.1:{stack.sim.control}/stats"]
     lines += [f"{service.name:20} http://127.0.0.1:{service.metrics_port}/metrics   log {service.log}"
-              for service in stack.services]
+              for service in stack.services if service.is_running()]
     lines.append(f"configuration        {stack.config_path}   (mtcctl -c, mtc-producer -c ...)")
     return "\n".join("  " + line for line in lines)
 
@@ -34,7 +35,7 @@ def up():
     servers = Servers().start()
     stack = Stack(servers).set_up()
     for service in (stack.producer("producer-1"), stack.producer("producer-2"), stack.sender("sender-1"),
-                    stack.sender("sender-2")):
+                    stack.sender("sender-2"), stack.scheduler("scheduler-1"), stack.receiver("receiver-1")):
         service.wait_ready()
     # In the order in which they are to be ended.
     processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd, servers.redis.process]

@@ -13,8 +13,8 @@
 #define VECTOR_BODY      "{\"test\": 2432232314}"
 #define VECTOR_SIGNATURE "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
-static enum signature_verdict check_vector(const char *secret, const char *signature, const char *time, const char *body,
-                                           int64_t now)
+static enum signature_verdict check_vector(const char *secret, const char *signature, const char *time,
+                                           const char *body, int64_t now)
 {
     struct signature_secret secrets[SIGNATURE_SECRETS] = {0};
     struct signature_headers headers = {.id = VECTOR_ID, .timestamp = time, .standard = signature};
@@ -29,27 +29,31 @@ static void the_published_vector_is_good(void **state)
     (void)state;
     assert_int_equal(check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, "1614265330", VECTOR_BODY, VECTOR_TIME),
                      SIGNATURE_GOOD);
-    assert_int_equal(check_vector(VECTOR_SECRET, "v1,AAAA v2,whatever " VECTOR_SIGNATURE, "1614265330", VECTOR_BODY,
-                                  VECTOR_TIME),
+    assert_int_equal(check_vector(VECTOR_SECRET, "v1,AAAA v2,whatever " VECTOR_SIGNATURE, "1614265330",
+                                  VECTOR_BODY, VECTOR_TIME),
                      SIGNATURE_GOOD);
 }
 
 static void anything_else_is_not(void **state)
 {
     (void)state;
-    assert_int_equal(check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, "1614265330", "{\"test\": 2432232315}", VECTOR_TIME),
-                     SIGNATURE_WRONG);
-    assert_int_equal(check_vector("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx", VECTOR_SIGNATURE, "1614265330", VECTOR_BODY,
-                                  VECTOR_TIME),
+    assert_int_equal(
+        check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, "1614265330", "{\"test\": 2432232315}", VECTOR_TIME),
+        SIGNATURE_WRONG);
+    assert_int_equal(check_vector("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSx", VECTOR_SIGNATURE, "1614265330",
+                                  VECTOR_BODY, VECTOR_TIME),
                      SIGNATURE_WRONG);
     assert_int_equal(check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, "1614265331", VECTOR_BODY, VECTOR_TIME),
                      SIGNATURE_WRONG);
-    assert_int_equal(check_vector(VECTOR_SECRET, "v1,", "1614265330", VECTOR_BODY, VECTOR_TIME), SIGNATURE_WRONG);
-    assert_int_equal(check_vector(VECTOR_SECRET, "", "1614265330", VECTOR_BODY, VECTOR_TIME), SIGNATURE_WRONG);
-    assert_int_equal(check_vector(VECTOR_SECRET, "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=", "1614265330",
-                                  VECTOR_BODY, VECTOR_TIME),
+    assert_int_equal(check_vector(VECTOR_SECRET, "v1,", "1614265330", VECTOR_BODY, VECTOR_TIME),
                      SIGNATURE_WRONG);
-    static const char *const times[] = {"", "soon", "-1614265330", "1614265330.5", "16142653300000000", " 1614265330"};
+    assert_int_equal(check_vector(VECTOR_SECRET, "", "1614265330", VECTOR_BODY, VECTOR_TIME),
+                     SIGNATURE_WRONG);
+    assert_int_equal(check_vector(VECTOR_SECRET, "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+                                  "1614265330", VECTOR_BODY, VECTOR_TIME),
+                     SIGNATURE_WRONG);
+    static const char *const times[] = {
+        "", "soon", "-1614265330", "1614265330.5", "16142653300000000", " 1614265330"};
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
         assert_int_equal(check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, times[i], VECTOR_BODY, VECTOR_TIME),
                          SIGNATURE_MALFORMED);
@@ -63,7 +67,8 @@ static void the_window_is_as_wide_as_it_says(void **state)
     static const struct {
         int off;
         enum signature_verdict verdict;
-    } table[] = {{300, SIGNATURE_GOOD}, {-300, SIGNATURE_GOOD}, {301, SIGNATURE_STALE}, {-301, SIGNATURE_STALE}};
+    } table[] = {
+        {300, SIGNATURE_GOOD}, {-300, SIGNATURE_GOOD}, {301, SIGNATURE_STALE}, {-301, SIGNATURE_STALE}};
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++)
         assert_int_equal(check_vector(VECTOR_SECRET, VECTOR_SIGNATURE, "1614265330", VECTOR_BODY,
                                       VECTOR_TIME + table[i].off),
@@ -108,8 +113,9 @@ static void a_secret_that_says_base64_must_be_it(void **state)
 
 static bool read_body(const char *text, struct hook_body *body, struct problem *problem)
 {
-    struct hook_rules rules = {
-        .now_us = INT64_C(1766923953000000), .future_max_s = 300, .cycle_time_max_s = 86400}; /* 2025-12-28T12:12:33Z */
+    struct hook_rules rules = {.now_us = INT64_C(1766923953000000),
+                               .future_max_s = 300,
+                               .cycle_time_max_s = 86400}; /* 2025-12-28T12:12:33Z */
     return hook_body_read(text, strlen(text), &rules, body, problem);
 }
 
@@ -122,8 +128,9 @@ static void good_bodies_are_read(void **state)
     assert_int_equal(body.machine_id, 12);
     assert_true(body.cycle_time_s > 298.19 && body.cycle_time_s < 298.21);
     assert_int_equal(body.observed_us, 0);
-    assert_true(read_body("{\"cycle_time\":1,\"observed_at\":\"2025-12-28T15:12:33+03:00\",\"machine_id\":\"SR-26\"}", &body,
-                          &problem));
+    assert_true(
+        read_body("{\"cycle_time\":1,\"observed_at\":\"2025-12-28T15:12:33+03:00\",\"machine_id\":\"SR-26\"}",
+                  &body, &problem));
     assert_int_equal(body.machine_id, 0);
     assert_string_equal(body.machine, "SR-26");
     assert_int_equal(body.observed_us, INT64_C(1766923953000000));

@@ -23,7 +23,8 @@ static void both_shapes_are_read(void **state)
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.seconds > 298.19 && answer.seconds < 298.21);
     assert_int_equal(answer.observed_us, 0);
-    answer = read_text("{\"machine_id\": 12, \"last_cycle_time\": 7, \"observed_at\": \"2025-12-28T12:12:33.5Z\"}");
+    answer = read_text(
+        "{\"machine_id\": 12, \"last_cycle_time\": 7, \"observed_at\": \"2025-12-28T12:12:33.5Z\"}");
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_int_equal(answer.observed_us, NOW_US + 500000);
     answer = read_text("{\"machineId\":\"SR-26\",\"totalRecords\":2,\"averageCycleTime\":297.9,\"data\":["
@@ -62,7 +63,8 @@ static void everything_else_is_a_breach_with_a_name(void **state)
         {"{\"machineId\":\"SR-26\",\"totalRecords\":-1,\"data\":[]}", "totalRecords"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":\"0\",\"data\":[]}", "totalRecords"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[]}", "data[0]"},
-        {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[{\"timestamp\":\"2025-12-28T12:00:00Z\"}]}", "cycleTime"},
+        {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[{\"timestamp\":\"2025-12-28T12:00:00Z\"}]}",
+         "cycleTime"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[{\"cycleTime\":5}]}", "timestamp"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -90,12 +92,27 @@ static void times_are_read_as_rfc_3339_has_them(void **state)
         {"0000-01-01T00:00:00Z", INT64_C(-62167219200000000)},
         {"9999-12-31T23:59:59Z", INT64_C(253402300799000000)},
     };
-    static const char *const bad[] = {
-        "", "2025-12-28", "2025-12-28 12:12:33Z", "2025-12-28T12:12:33", "2025-12-28T12:12Z", "2025-13-01T00:00:00Z",
-        "2025-00-01T00:00:00Z", "2025-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2025-12-32T00:00:00Z",
-        "2025-12-28T24:00:00Z", "2025-12-28T12:60:00Z", "2025-12-28T12:12:61Z", "2025-12-28T12:12:33.Z",
-        "2025-12-28T12:12:33+3:00", "2025-12-28T12:12:33+24:00", "2025-12-28T12:12:33+03:60", "2025-12-28T12:12:33+0300",
-        "2025-12-28T12:12:33Zz", "+025-12-28T12:12:33Z", "25-12-28T12:12:33Z"};
+    static const char *const bad[] = {"",
+                                      "2025-12-28",
+                                      "2025-12-28 12:12:33Z",
+                                      "2025-12-28T12:12:33",
+                                      "2025-12-28T12:12Z",
+                                      "2025-13-01T00:00:00Z",
+                                      "2025-00-01T00:00:00Z",
+                                      "2025-02-29T00:00:00Z",
+                                      "1900-02-29T00:00:00Z",
+                                      "2025-12-32T00:00:00Z",
+                                      "2025-12-28T24:00:00Z",
+                                      "2025-12-28T12:60:00Z",
+                                      "2025-12-28T12:12:61Z",
+                                      "2025-12-28T12:12:33.Z",
+                                      "2025-12-28T12:12:33+3:00",
+                                      "2025-12-28T12:12:33+24:00",
+                                      "2025-12-28T12:12:33+03:60",
+                                      "2025-12-28T12:12:33+0300",
+                                      "2025-12-28T12:12:33Zz",
+                                      "+025-12-28T12:12:33Z",
+                                      "25-12-28T12:12:33Z"};
     int64_t us;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         assert_true(rfc3339_parse(good[i].text, &us));
