@@ -58,8 +58,11 @@ static void hook_free(struct hook *hook)
 
 void hook_free_all(struct receiver *receiver)
 {
-    while (receiver->hooks)
-        hook_free(receiver->hooks);
+    struct hook *hook = receiver->hooks, *next;
+    for (; hook; hook = next) {
+        next = hook->next;
+        hook_free(hook);
+    }
 }
 
 static void release_if_over(struct hook *hook)

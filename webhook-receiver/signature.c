@@ -31,7 +31,7 @@ bool signature_secret_set(struct signature_secret *secret, const char *text)
     if (strncmp(text, prefix, skip) == 0)
         decoded = from_base64(text + skip, len - skip, bytes);
     else
-        memcpy(bytes, text, len);
+        memcpy(bytes, text, len); // NOLINT(bugprone-not-null-terminated-result): bytes, not text
     if (decoded <= 0) {
         free(bytes);
         return false;

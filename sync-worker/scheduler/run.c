@@ -60,8 +60,9 @@ static void go_on(struct run *run)
 
 /* --- how a machine's turn ends --- */
 
-static void give_up(struct run *run, struct machine *machine, const char *why)
+static void give_up(struct run *run, struct machine *machine, enum failure failure, const char *why)
 {
+    metric_add(run->metrics->failures[failure], 1);
     log_error("machine not pulled", LF_S("machine", machine->name), LF_I("attempt", machine->attempts),
               LF_S("reason", why));
     machine->why = xstrdup(why);
@@ -90,7 +91,7 @@ static void take_answer(struct run *run, struct machine *machine, const struct h
     if (answer.kind == ANSWER_BROKEN) {
         char why[256];
         snprintf(why, sizeof why, "breach of contract: %s", answer.error);
-        give_up(run, machine, why);
+        give_up(run, machine, FAILURE_CONTRACT, why);
         return;
     }
     machine->answer = answer;
@@ -183,18 +184,19 @@ static void take_failure(struct run *run, struct machine *machine, const struct 
         snprintf(why, sizeof why, "HTTP %ld%s", result->status,
                  result->status == 404 ? ": MTConnect does not know it" : "");
     long status = result->status;
+    enum failure failure = status == 0 ? FAILURE_NO_ANSWER : status == 404 ? FAILURE_UNKNOWN : FAILURE_STATUS;
     if (status == 401 || status == 403 || status == 407 || (status >= 300 && status < 400)) {
-        give_up(run, machine, why);
+        give_up(run, machine, failure, why);
         stop_asking(run, why);
         return;
     }
     if (!may_succeed_later(status)) {
-        give_up(run, machine, why);
+        give_up(run, machine, failure, why);
         return;
     }
     run->failures++;
     if (run->stopped || machine->attempts > run->service->config->scheduler_retry_delays_s.count)
-        give_up(run, machine, why);
+        give_up(run, machine, failure, why);
     else
         ask_again_later(run, machine, result, why);
     if (run->failures >= GIVE_UP_AFTER && run->answered == 0)
@@ -215,7 +217,7 @@ static void on_answer(const struct http_result *result, void *arg)
     } else if (result->status == 304 && machine->etag) {
         take_unchanged(run, machine);
     } else if (result->status / 100 == 2) {
-        give_up(run, machine,
+        give_up(run, machine, FAILURE_CONTRACT,
                 result->code == CURLE_OK ? "breach of contract: not status 200" : result->error);
     } else {
         take_failure(run, machine, result);
@@ -315,12 +317,13 @@ static void list_machine(struct run *run, int id, const char *name)
 static void drop_unlisted(struct run *run)
 {
     struct machine *machine = run->table, *next;
+    HASH_CLEAR(hh, run->table); /* lets go of them all; their list is still whole */
     for (; machine; machine = next) {
         next = machine->hh.next;
-        if (!machine->listed) {
-            HASH_DEL(run->table, machine);
+        if (machine->listed)
+            HASH_ADD_INT(run->table, id, machine);
+        else
             machine_free(machine);
-        }
     }
 }
 

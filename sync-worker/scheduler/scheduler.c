@@ -490,6 +490,12 @@ static void add_metrics(struct scheduler *scheduler)
     m->nothing =
         metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"nothing yet\"");
     m->failed = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"failed\"");
+    static const char *const reasons[FAILURES] = {"reason=\"unknown machine\"",
+                                                  "reason=\"breach of contract\"", "reason=\"no answer\"",
+                                                  "reason=\"status\""};
+    for (int i = 0; i < FAILURES; i++)
+        m->failures[i] = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_failures_total",
+                                     "Machines not pulled, by reason; the log names them", reasons[i]);
     static const char *const applied = "Observations applied, by what came of them";
     m->changed =
         metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied, "result=\"written\"");

@@ -14,7 +14,10 @@
 #include "newest.h"
 #include "service.h"
 
+enum failure { FAILURE_UNKNOWN, FAILURE_CONTRACT, FAILURE_NO_ANSWER, FAILURE_STATUS, FAILURES };
+
 struct scheduler_metrics {
+    struct metric *failures[FAILURES]; /* machines not pulled, by reason */
     struct metric *active, *runs_done, *runs_failed, *run_seconds, *last_run, *machines, *failing;
     struct metric *values, *unchanged, *nothing, *failed;
     struct metric *changed, *same, *older, *hooks, *dead;

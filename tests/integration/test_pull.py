@@ -85,6 +85,22 @@ def test_bad_machines_are_named_and_cost_the_others_nothing(make_stack):
         assert f"machine={name}" in scheduler.text()
 
 
+def test_failures_are_counted_by_reason(make_stack):
+    stack = make_stack(scheduler__period_s=3600, scheduler__retry_delays_s='"0.1"', mtconnect__timeout_ms=300)
+    set_plant(stack)
+    for name, rule in {"SR-26": {"action": "status", "status": 200, "body": "{}"}, "K-16": {"action": "hang"}}.items():
+        stack.sim.faults({"path": f"/api/ext/machines/{name}/cycle-time", **rule},
+                         {"path": "/api/ext/machines/SR-22/cycle-time", "action": "status", "status": 404})
+        with stack.connect() as pg:
+            pg.execute("DELETE FROM mtc.cycle_run")
+        scheduler = stack.scheduler().wait_ready()
+        reason = {"SR-26": "breach of contract", "K-16": "no answer"}[name]
+        wait_for(lambda: scheduler.metrics()[f'mtc_scheduler_failures_total{{reason="{reason}"}}'] == 1, 30, "counted")
+        assert scheduler.metrics()['mtc_scheduler_failures_total{reason="unknown machine"}'] == 1
+        wait_for(lambda: scheduler.metrics()["mtc_scheduler_failing_machines"] == 2, 30, "and how many there are now")
+        scheduler.stop()
+
+
 def test_a_failure_that_passes_is_asked_again(make_stack):
     stack = make_stack(scheduler__retry_delays_s='"0.1,0.1,0.1,0.1"')
     wanted = set_plant(stack)

@@ -72,8 +72,11 @@ struct webhooks *webhooks_new(struct sim *sim)
 void webhooks_free(struct webhooks *webhooks)
 {
     http_client_free(webhooks->client);
-    while (webhooks->all)
-        sending_free(webhooks->all);
+    struct sending *sending = webhooks->all, *next;
+    for (; sending; sending = next) {
+        next = sending->next;
+        sending_free(sending);
+    }
     for (int i = 0; i < webhooks->url_count; i++)
         free(webhooks->urls[i]);
     free(webhooks->urls);
