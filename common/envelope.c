@@ -53,6 +53,8 @@ void envelope_write(const struct envelope *envelope, struct envelope_properties 
         envelope_add_int(out, "created_us", envelope->created_us);
     if (envelope->repeat)
         envelope_add_int(out, "repeat", 1);
+    if (envelope->again)
+        envelope_add_int(out, "again", 1);
 }
 
 struct copier {
@@ -132,6 +134,7 @@ bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *o
     out->seq = int_header(properties, "seq");
     out->created_us = int_header(properties, "created_us");
     out->repeat = int_header(properties, "repeat") != 0;
+    out->again = int_header(properties, "again") != 0;
     if (properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG)
         out->occurred_s = (int64_t)properties->timestamp;
 

@@ -12,6 +12,7 @@
  *   header seq        outbox row (absent if the message did not come from an outbox)
  *   header created_us when the row was written, microseconds of UTC
  *   header repeat     true: may have been published before; look for its sent key
+ *   header again     true: sent again on purpose, whatever was delivered before
  *   header traceparent  W3C Trace Context, if there is one
  */
 #ifndef MTC_ENVELOPE_H
@@ -28,7 +29,7 @@ struct envelope { /* strings are borrowed; NULL where absent */
     int64_t occurred_s;
     int64_t seq; /* 0: none */
     int64_t created_us;
-    bool repeat;
+    bool repeat, again;
 };
 
 #define ENVELOPE_HEADERS 16

@@ -17,7 +17,8 @@ struct topology {
     void *arg;
 };
 
-static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES};
+static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES,
+                                           TOPOLOGY_CONTROL};
 #define NAMED ((int)(sizeof named_queues / sizeof named_queues[0]))
 
 static void open_channel(struct topology *topology);
@@ -66,6 +67,9 @@ static void make_queue(struct topology *topology, struct amqp_chan *chan, const 
         /* at-least-once demands this; without a length limit it never rejects anything. */
         arguments[count++] = text_argument("x-overflow", "reject-publish");
     }
+    if (strcmp(name, TOPOLOGY_CONTROL) == 0)
+        arguments[count++] = (amqp_table_entry_t){.key = amqp_text("x-max-length"),
+                                                  .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}};
     if (amqp_conn_server_major(topology->conn) >= 4)
         arguments[count++] = (amqp_table_entry_t){.key = amqp_text("x-delivery-limit"),
                                                   .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = -1}};

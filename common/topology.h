@@ -6,6 +6,7 @@
  *                   underneath
  *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
+ *   mtc.control     quorum queue of at most one message; while there is one, senders pause (mtcctl pause)
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
  * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed by
@@ -22,6 +23,7 @@
 #define TOPOLOGY_EVENTS      "mtc.events"
 #define TOPOLOGY_DEAD        "mtc.dead"
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
+#define TOPOLOGY_CONTROL     "mtc.control"
 #define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
 
 #define TOPOLOGY_NAME_BYTES 32

@@ -1,5 +1,6 @@
 /* main.c - mtcctl: the tool for people */
 #include "config.h"
+#include "ctl.h"
 #include "migrate.h"
 #include "ready.h"
 #include "version.h"
@@ -24,6 +25,15 @@ static int reference_main(const struct config *config, int argc, char **argv)
 }
 
 static const struct verb verbs[] = {
+    {"status", "how things stand: events, queues, programs, the last pull", status_main},
+    {"top", "the same, again and again", top_main},
+    {"events", "the ledger: what became of each event", events_main},
+    {"dead", "list, show, put back or drop dead letters", dead_main},
+    {"replay", "send events again", replay_main},
+    {"audit", "is every event accounted for?", audit_main},
+    {"doctor", "look at every dependency, and say what to do", doctor_main},
+    {"pause", "senders stop sending; events wait", pause_main},
+    {"resume", "senders go on", resume_main},
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
     {"ready", "ask a program on this machine whether it is ready", ready_main},
     {"options", "print all configuration options as a Markdown table", reference_main},

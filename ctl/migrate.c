@@ -1,5 +1,6 @@
 /* migrate.c - mtcctl migrate; see migrate.h */
 #include "migrate.h"
+#include "output.h"
 #include "pg_plain.h"
 
 #include <getopt.h>
@@ -11,7 +12,8 @@ struct migrate {
     PGconn *pg;
     const char *adapter; /* NULL: none */
     const char *setup_endpoint, *gateway_id, *mirror;
-    int applied;
+    json_t *applied; /* what was done, in order */
+    bool json;
     char error[1024];
 };
 
@@ -78,8 +80,11 @@ static bool apply(struct migrate *migrate, const struct migration *migration)
         run(migrate, "INSERT INTO mtc.schema_version (component, version, title) VALUES ($1, $2, $3)", 3,
             values) &&
         run(migrate, "COMMIT", 0, NULL)) {
-        printf("applied %s %d (%s)\n", migration->component, migration->version, migration->title);
-        migrate->applied++;
+        json_array_append_new(migrate->applied,
+                              json_pack("{s:s, s:i, s:s}", "component", migration->component, "version",
+                                        migration->version, "title", migration->title));
+        if (!migrate->json)
+            printf("applied %s %d (%s)\n", migration->component, migration->version, migration->title);
         return true;
     }
     char why[sizeof migrate->error];
@@ -135,7 +140,7 @@ static bool migrate_all(struct migrate *migrate)
 static int usage(FILE *out)
 {
     fprintf(out, "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] [--gateway-id ID]\n"
-                 "                      [--mirror-cycle-time on|off]\n"
+                 "                      [--mirror-cycle-time on|off] [--json]\n"
                  "  --adapter NAME          fit it onto the application's tables: production_tracking\n"
                  "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: setup events (plan, the "
                  "default) or\n"
@@ -169,11 +174,12 @@ int migrate_main(const struct config *config, int argc, char **argv)
                                             {"setup-endpoint", required_argument, NULL, 's'},
                                             {"gateway-id", required_argument, NULL, 'g'},
                                             {"mirror-cycle-time", required_argument, NULL, 'm'},
+                                            {"json", no_argument, NULL, 'j'},
                                             {"help", no_argument, NULL, 'h'},
                                             {0}};
     struct migrate migrate = {0};
     int option;
-    optind = 1;
+    optind = 0; /* glibc: begin anew, options after words too */
     while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (option == 'a')
             migrate.adapter = optarg;
@@ -183,6 +189,8 @@ int migrate_main(const struct config *config, int argc, char **argv)
             migrate.gateway_id = optarg;
         else if (option == 'm')
             migrate.mirror = optarg;
+        else if (option == 'j')
+            migrate.json = true;
         else
             return usage(option == 'h' ? stdout : stderr);
     }
@@ -190,14 +198,16 @@ int migrate_main(const struct config *config, int argc, char **argv)
         return usage(stderr);
     if (!check_arguments(&migrate))
         return 2;
+    migrate.applied = json_array();
     migrate.pg = pg_plain_connect(config, "mtcctl migrate", migrate.error, sizeof migrate.error);
     bool ok = migrate.pg && migrate_all(&migrate);
     PQfinish(migrate.pg);
-    if (!ok) {
+    if (!ok)
         fprintf(stderr, "mtcctl: %s\n", migrate.error);
-        return 1;
-    }
-    if (migrate.applied == 0)
+    else if (migrate.json)
+        output_json(json_pack("{s:O}", "applied", migrate.applied));
+    else if (json_array_size(migrate.applied) == 0)
         printf("schema mtc is up to date\n");
-    return 0;
+    json_decref(migrate.applied);
+    return ok ? 0 : 1;
 }

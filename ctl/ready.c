@@ -1,89 +1,50 @@
 /* ready.c - mtcctl ready; see ready.h */
 #include "ready.h"
+#include "ctl.h"
+#include "http_plain.h"
+#include "output.h"
+#include "programs.h"
 
-#include <curl/curl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #define TIMEOUT_MS 3000L
 
-struct answer {
-    char text[256];
-    size_t len;
-};
-
-static size_t keep(char *data, size_t size, size_t count, void *arg)
+static void tell(const char *program, const char *url, const struct http_plain *answer, bool json)
 {
-    struct answer *answer = arg;
-    size_t len = size * count, room = sizeof answer->text - 1 - answer->len;
-    memcpy(answer->text + answer->len, data, len < room ? len : room);
-    answer->len += len < room ? len : room;
-    return len;
-}
-
-static const char *address_of(const struct config *config, const char *program)
-{
-    const struct {
-        const char *name, *listen;
-    } programs[] = {{"producer", config->producer_listen},
-                    {"sender", config->sender_listen},
-                    {"scheduler", config->scheduler_listen},
-                    {"receiver", config->receiver_listen}};
-    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
-        if (strcmp(programs[i].name, program) == 0)
-            return programs[i].listen;
-    }
-    return NULL;
-}
-
-/* A program that listens everywhere is asked here. */
-static void url_of(const char *address, char *out, size_t size)
-{
-    const char *port = strrchr(address, ':');
-    if (strncmp(address, "0.0.0.0:", 8) == 0 || strncmp(address, "[::]:", 5) == 0)
-        snprintf(out, size, "http://127.0.0.1%s/readyz", port);
+    const char *text = answer->status == 0 ? answer->error : answer->body;
+    if (json)
+        output_json(
+            json_pack("{s:s, s:b, s:s}", "program", program, "ready", answer->status == 200, "detail", text));
+    else if (answer->status == 0)
+        printf("not running: %s: %s\n", url, text);
     else
-        snprintf(out, size, "http://%s/readyz", address);
-}
-
-static int ask(const char *url)
-{
-    struct answer answer = {.len = 0};
-    CURL *easy = curl_easy_init();
-    if (!easy) {
-        fprintf(stderr, "mtcctl: out of memory\n");
-        return 1;
-    }
-    long status = 0;
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, TIMEOUT_MS);
-    curl_easy_setopt(easy, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, keep);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, &answer);
-    CURLcode code = curl_easy_perform(easy);
-    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-    curl_easy_cleanup(easy);
-    answer.text[strcspn(answer.text, "\n")] = '\0';
-    if (code != CURLE_OK)
-        printf("not running: %s: %s\n", url, curl_easy_strerror(code));
-    else
-        printf("%s\n", answer.text);
-    return code == CURLE_OK && status == 200 ? 0 : 1;
+        puts(text);
 }
 
 int ready_main(const struct config *config, int argc, char **argv)
 {
-    const char *address = argc == 2 ? address_of(config, argv[1]) : NULL;
+    static const char help[] =
+        "usage: mtcctl ready producer|sender|scheduler|receiver [--json]\n"
+        "  Asks that program on this machine whether it is ready. Exit status 0: it is.\n";
+    bool json = false;
+    int done = ctl_options(argc, argv, help, &json);
+    if (done >= 0)
+        return done;
+    const char *program = optind == argc - 1 ? argv[optind] : "";
+    const char *address = program_address(config, program);
     char url[256];
-    if (!address) {
-        fprintf(stderr, "usage: mtcctl ready producer|sender|scheduler|receiver\n");
-        return 2;
-    }
+    if (!address)
+        return ctl_usage(help, stderr);
     if (!*address) {
-        fprintf(stderr, "mtcctl: %s.listen is empty: there is nobody to ask\n", argv[1]);
+        fprintf(stderr, "mtcctl: %s.listen is empty: there is nobody to ask\n", program);
         return 1;
     }
-    url_of(address, url, sizeof url);
-    return ask(url);
+    program_url(address, "/readyz", url, sizeof url);
+    struct http_plain answer = http_plain_get(url, NULL, NULL, TIMEOUT_MS);
+    answer.body[strcspn(answer.body, "\n")] = '\0';
+    tell(program, url, &answer, json);
+    int status = answer.status == 200 ? 0 : 1;
+    http_plain_free(&answer);
+    return status;
 }

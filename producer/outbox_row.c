@@ -17,7 +17,8 @@ enum {
     COL_TRACE,
     COL_ERROR,
     COL_OCCURRED,
-    COL_CREATED
+    COL_CREATED,
+    COL_AGAIN
 };
 
 static const char *text(const PGresult *rows, int row, int column)
@@ -62,6 +63,7 @@ uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *cha
         .seq = number(rows, row, COL_ID),
         .created_us = number(rows, row, COL_CREATED),
         .repeat = repeat,
+        .again = text(rows, row, COL_AGAIN) && *text(rows, row, COL_AGAIN) == 't',
     };
     const char *problem = text(rows, row, COL_ERROR);
     struct envelope_properties message;

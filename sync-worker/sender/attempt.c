@@ -263,8 +263,8 @@ static void on_looked_up(const redisReply *reply, void *arg)
 
 static bool look_up_sent_key(struct sender *sender, struct lane *lane)
 {
-    char key[160];
-    snprintf(key, sizeof key, SENT_KEY_PREFIX "%s", lane->first->envelope.event_id);
+    char key[HELD_NAME + sizeof SENT_KEY_PREFIX], name[HELD_NAME];
+    snprintf(key, sizeof key, SENT_KEY_PREFIX "%s", held_name(lane->first, name));
     const char *words[] = {"GET", key};
     return sender->redis && redis_conn_command(sender->redis, 2, words, on_looked_up, lane);
 }
@@ -276,8 +276,9 @@ static void start_head(struct sender *sender, struct lane *lane)
         lane_still(lane);
         return;
     }
+    char name[HELD_NAME];
     partition_begin_work(held);
-    if (recent_has(sender->recent, held->envelope.event_id)) {
+    if (recent_has(sender->recent, held_name(held, name))) {
         finish_delivered(sender, lane, true);
         return;
     }
@@ -290,10 +291,11 @@ static void start_head(struct sender *sender, struct lane *lane)
 void attempt_run(struct sender *sender)
 {
     int64_t now = mono_ms();
-    while (sender->lanes.run_first && !sender->closing && http_client_has_room(sender->http) &&
+    while (sender->lanes.run_first && !sender->closing && !sender->paused &&
+           http_client_has_room(sender->http) &&
            breaker_allows(&sender->breaker, http_client_under_way(sender->http), now))
         start_head(sender, lanes_take(&sender->lanes));
-    if (sender->lanes.run_first && sender->breaker.state == BREAKER_OPEN) {
+    if (sender->lanes.run_first && !sender->paused && sender->breaker.state == BREAKER_OPEN) {
         struct timeval wait = ms_to_timeval(sender->breaker.probe_at_ms - now + 1);
         event_add(sender->run, &wait);
     }

@@ -2,6 +2,8 @@
 #include "held.h"
 #include "xalloc.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,4 +48,14 @@ void held_free(struct held *held)
     free(held->reason);
     free(held->response);
     free(held);
+}
+
+const char *held_name(const struct held *held, char out[HELD_NAME])
+{
+    const struct envelope *envelope = &held->envelope;
+    if (envelope->again)
+        snprintf(out, HELD_NAME, "%s:%" PRId64, envelope->event_id, envelope->seq);
+    else
+        snprintf(out, HELD_NAME, "%s", envelope->event_id);
+    return out;
 }

@@ -39,4 +39,11 @@ struct held {
 struct held *held_new(const struct envelope *envelope, char *body, size_t len);
 void held_free(struct held *held);
 
+/*
+ * Under which name it is remembered as delivered: its id; for one that is sent again on purpose its id and
+ * outbox row, or the first delivery would be taken for this one.
+ */
+#define HELD_NAME 192
+const char *held_name(const struct held *held, char out[HELD_NAME]);
+
 #endif

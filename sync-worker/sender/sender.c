@@ -7,6 +7,7 @@
 #include "attempt.h"
 #include "clock.h"
 #include "log.h"
+#include "pause.h"
 #include "settings.h"
 #include "settle.h"
 #include "version.h"
@@ -110,7 +111,23 @@ static void on_declared(const char *error, void *arg)
         return;
     }
     amqp_chan_confirm_select(sender->publishing);
-    for (int p = 0; p < sender->partition_count; p++)
+    pause_look(sender->pause);
+}
+
+void sender_on_pause_known(struct sender *sender, bool paused)
+{
+    if (sender->paused != paused) {
+        sender->paused = paused;
+        if (paused)
+            log_warn("paused by an operator: nothing is sent until mtcctl resume");
+        else
+            log_info("resumed by an operator", LF_I("held", sender->lanes.held_count));
+        sender_run_soon(sender);
+    }
+    if (sender->consuming)
+        return;
+    sender->consuming = true; /* not before it is known whether anything may be sent */
+    for (int p = 0; p < sender->partition_count && sender->consuming; p++)
         partition_start(&sender->partitions[p]);
 }
 
@@ -127,6 +144,7 @@ static void on_down(const char *reason, void *arg)
     struct sender *sender = arg;
     topology_forget(sender->topology);
     sender->topology = NULL;
+    sender->consuming = false;
     for (int p = 0; p < sender->partition_count; p++)
         partition_on_conn_down(&sender->partitions[p]);
     lose_publishing(sender);
@@ -213,6 +231,7 @@ static void before_render(void *arg)
     metric_set(sender->metrics.held_bytes, (double)sender->lanes.held_bytes);
     metric_set(sender->metrics.lanes, sender->lanes.count);
     metric_set(sender->metrics.in_flight, http_client_under_way(sender->http));
+    metric_set(sender->metrics.paused, sender->paused);
     metric_set(sender->metrics.breaker_open, sender->breaker.state != BREAKER_CLOSED);
 }
 
@@ -245,6 +264,8 @@ static void add_metrics(struct sender *sender)
     m->held_bytes = metrics_add(all, METRIC_GAUGE, "mtc_sender_held_bytes", "Bytes of the bodies held", NULL);
     m->lanes = metrics_add(all, METRIC_GAUGE, "mtc_sender_lanes", "Machines with events held", NULL);
     m->in_flight = metrics_add(all, METRIC_GAUGE, "mtc_sender_in_flight", "Requests under way", NULL);
+    m->paused =
+        metrics_add(all, METRIC_GAUGE, "mtc_sender_paused", "1 while an operator has paused it", NULL);
     m->breaker_open =
         metrics_add(all, METRIC_GAUGE, "mtc_sender_breaker_open", "1 while the breaker is not closed", NULL);
     m->breaker_opened =
@@ -293,6 +314,7 @@ void *sender_start(struct service *service)
                  config->sender_breaker_pause_max_ms, (int)config->mtconnect_connections);
     sender->recent = recent_new();
     sender->settle = settle_new(sender);
+    sender->pause = pause_new(sender);
     sender->run = evtimer_new(service->base, on_run, sender);
     sender->hold_timer = event_new(service->base, -1, EV_PERSIST, on_hold_check, sender);
     sender->drain_timer = evtimer_new(service->base, on_drain_limit, sender);
@@ -318,6 +340,7 @@ void sender_stop(void *state)
         sender->partitions[p].generation++;
     http_client_free(sender->http);
     settle_free(sender->settle);
+    pause_free(sender->pause);
     redis_conn_free(sender->redis);
     lanes_free(&sender->lanes);
     amqp_conn_free(sender->conn);

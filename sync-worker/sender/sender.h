@@ -25,7 +25,7 @@ struct sender_metrics {
     struct metric *received, *redelivered, *delivered, *skipped, *retried, *dead, *repeats;
     struct metric *answers[6]; /* 0: none, 1: other, 2xx .. 5xx */
     struct metric *request_seconds, *delivery_seconds;
-    struct metric *held, *held_bytes, *lanes, *in_flight, *breaker_open, *breaker_opened;
+    struct metric *held, *held_bytes, *lanes, *in_flight, *breaker_open, *breaker_opened, *paused;
 };
 
 struct sender {
@@ -45,6 +45,9 @@ struct sender {
     char *api_key_header; /* "X-API-Key: ..." or NULL */
     bool handing_back;    /* nothing new is started; the connection closes when nothing is under way */
     bool draining, closing;
+    bool consuming; /* the partitions' consumers have been started on this connection */
+    bool paused;    /* by an operator; see pause.h */
+    struct pause *pause;
     struct sender_metrics metrics;
 };
 
@@ -64,5 +67,8 @@ void sender_hand_back(struct sender *sender);
 void sender_on_work_done(struct sender *sender);
 
 void sender_read_api_key(struct sender *sender);
+
+/* For pause.c: what the broker says of mtc.control, about every second. */
+void sender_on_pause_known(struct sender *sender, bool paused);
 
 #endif

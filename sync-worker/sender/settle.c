@@ -137,11 +137,11 @@ static void on_sent_key(const redisReply *reply, void *arg)
 static void write_sent_key(struct settle *settle, struct held *held)
 {
     struct sender *sender = settle->sender;
-    char key[160], ttl[24];
-    snprintf(key, sizeof key, SENT_KEY_PREFIX "%s", held->envelope.event_id);
+    char key[HELD_NAME + sizeof SENT_KEY_PREFIX], ttl[24], name[HELD_NAME];
+    snprintf(key, sizeof key, SENT_KEY_PREFIX "%s", held_name(held, name));
     snprintf(ttl, sizeof ttl, "%" PRId64, sender->service->config->sender_sent_key_ttl_s);
     const char *words[] = {"SET", key, "1", "EX", ttl};
-    recent_add(sender->recent, held->envelope.event_id);
+    recent_add(sender->recent, name);
     held->unsettled++;
     if (!sender->redis || !redis_conn_command(sender->redis, 5, words, on_sent_key, held))
         held->unsettled--;

@@ -1,11 +1,13 @@
 """mtcctl migrate"""
+import json
 
 
 def test_again_changes_nothing(stack):
     assert stack.ctl("migrate", "--adapter", "production_tracking") == "schema mtc is up to date\n"
+    assert json.loads(stack.ctl("migrate", "--json")) == {"applied": []}
     with stack.connect() as pg:
         assert pg.execute("SELECT component, max(version) FROM mtc.schema_version GROUP BY 1 ORDER BY 1").fetchall() == [
-            ("core", 2), ("production_tracking", 2)]
+            ("core", 3), ("production_tracking", 2)]
 
 
 def test_a_newer_schema_is_refused(stack):

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import signal
 import subprocess
 import tempfile
@@ -87,8 +88,17 @@ class Redis:
         self.process = Process("redis", [*unprivileged(), "redis-server", "--port", self.port, "--bind", "127.0.0.1",
                                          "--dir", self.folder, "--save", "", "--appendonly", "yes", "--appendfsync",
                                          "everysec"], self.log, cwd="/").start()
-        wait_for(lambda: accepts(self.port), 20, "Redis answers")
+        wait_for(self.answers, 60, "Redis answers")
         return self
+
+    def answers(self):
+        """It listens while it still loads what it has on disk."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as link:
+                link.sendall(b"PING\r\n")
+                return link.recv(100).startswith(b"+PONG")
+        except OSError:
+            return False
 
     def stop(self, number=signal.SIGTERM):
         if self.process:

@@ -134,6 +134,7 @@ class Stack:
             "receiver.public_url": f'"{self.hook_url}"',
             "receiver.secret_file": f'"{self.secret_path}"',
             "receiver.use_webhook": "true",
+            "ctl.management_url": f'"http://127.0.0.1:{self.servers.rabbit.management}"',
         }
         values.update({key.replace("__", "."): value for key, value in config.items()})
         sections = {}
@@ -160,9 +161,13 @@ class Stack:
         self.sim.start()
         return self
 
+    def programs(self):
+        return ",".join(f"127.0.0.1:{service.metrics_port}" for service in self.services if service.is_running())
+
     def ctl(self, *words, status=0):
-        done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words], capture_output=True, text=True,
-                              env=ENVIRONMENT, timeout=60)
+        env = dict(ENVIRONMENT, MTC_CTL_PROGRAMS=self.programs())
+        done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words], capture_output=True, text=True, env=env,
+                              timeout=120)
         assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr
 

@@ -1,0 +1,453 @@
+/*
+ * doctor.c - mtcctl doctor: looks at everything the suite depends on, and says what to do about what is not
+ * well
+ */
+#include "clock.h"
+#include "ctl.h"
+#include "http_plain.h"
+#include "migrate.h"
+#include "output.h"
+#include "programs.h"
+#include "topology.h"
+#include "xalloc.h"
+
+#include <curl/curl.h>
+#include <hiredis/hiredis.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SKEW_MAX_S 5.0
+
+enum verdict { WELL, WARNING, ILL };
+
+struct doctor {
+    struct ctl ctl;
+    json_t *findings;
+    int ill;
+};
+
+/* advice: what to do; NULL when it is well. */
+__attribute__((format(printf, 5, 6))) static void find(struct doctor *doctor, enum verdict verdict,
+                                                       const char *what, const char *advice,
+                                                       const char *format, ...)
+{
+    static const char *const names[] = {"ok", "warning", "ill"};
+    char detail[512];
+    va_list words;
+    va_start(words, format);
+    vsnprintf(detail, sizeof detail, format, words);
+    va_end(words);
+    json_t *finding = json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "detail", detail);
+    if (!finding)
+        finding =
+            json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "detail", "(no UTF-8)");
+    if (advice)
+        json_object_set_new(finding, "advice", json_string(advice));
+    json_array_append_new(doctor->findings, finding);
+    doctor->ill += verdict == ILL;
+}
+
+/* --- PostgreSQL --- */
+
+static long number(const PGresult *result, int column)
+{
+    return strtol(PQgetvalue(result, 0, column), NULL, 10);
+}
+
+static int newest_core(void)
+{
+    int version = 0;
+    for (size_t i = 0; i < migration_count; i++) {
+        if (strcmp(migrations[i].component, "core") == 0 && migrations[i].version > version)
+            version = migrations[i].version;
+    }
+    return version;
+}
+
+static bool look_at_schema(struct doctor *doctor)
+{
+    PGresult *result = ctl_query(
+        &doctor->ctl,
+        "SELECT coalesce(max(version) FILTER (WHERE component = 'core'), 0), count(DISTINCT component)"
+        " FILTER (WHERE component <> 'core') FROM mtc.schema_version",
+        0, NULL);
+    if (!result) {
+        find(doctor, ILL, "schema mtc",
+             "run mtcctl migrate --adapter production_tracking, as the owner of the database", "%s",
+             doctor->ctl.error);
+        return false;
+    }
+    int have = (int)number(result, 0), known = newest_core();
+    bool adapted = number(result, 1) > 0;
+    PQclear(result);
+    if (have != known)
+        find(doctor, ILL, "schema mtc",
+             have < known ? "run mtcctl migrate" : "use the newer programs the schema was made by",
+             "version %d, this program is of version %d", have, known);
+    else
+        find(doctor, WELL, "schema mtc", NULL, "version %d", have);
+    if (!adapted)
+        find(doctor, WARNING, "adapter",
+             "run mtcctl migrate --adapter production_tracking, unless the application calls mtc.emit()",
+             "none is installed: no trigger emits events, and no machine is known");
+    return have == known;
+}
+
+static void look_at_triggers(struct doctor *doctor)
+{
+    PGresult *result = ctl_query(&doctor->ctl,
+                                 "SELECT count(*), count(*) FILTER (WHERE tgenabled = 'D') FROM pg_trigger"
+                                 " WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')",
+                                 0, NULL);
+    if (!result)
+        return;
+    if (number(result, 1) > 0)
+        find(doctor, ILL, "triggers",
+             "ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_inserted, and mtc_setup_status",
+             "%ld of them are disabled: changes make no events", number(result, 1));
+    else if (number(result, 0) == 2)
+        find(doctor, WELL, "triggers", NULL, "on setup_jobs");
+    PQclear(result);
+}
+
+static void look_at_permissions(struct doctor *doctor)
+{
+    PGresult *result = ctl_query(&doctor->ctl,
+                                 "SELECT current_user, string_agg(f, ', ') FROM "
+                                 "unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)',"
+                                 " 'mtc.apply_outcomes(jsonb)', 'mtc.sweep(bigint, interval)', 'mtc.tick()', "
+                                 "'mtc.relay_awake(boolean)',"
+                                 " 'mtc.apply_cycle_times(jsonb)', 'mtc.cycle_run_due(interval)']) f"
+                                 " WHERE NOT has_function_privilege(current_user, f, 'EXECUTE')",
+                                 0, NULL);
+    if (!result)
+        return;
+    if (PQntuples(result) && !PQgetisnull(result, 0, 1))
+        find(doctor, ILL, "permissions",
+             "run the programs as the owner of schema mtc, or GRANT EXECUTE on these functions",
+             "%s may not call %s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
+    else
+        find(doctor, WELL, "permissions", NULL, "the functions of schema mtc may be called");
+    PQclear(result);
+}
+
+static void look_at_lag(struct doctor *doctor)
+{
+    PGresult *result = ctl_query(
+        &doctor->ctl,
+        "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::bigint,"
+        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7173219 AND objid = 1 AND "
+        "granted),"
+        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7173219 AND objid = 3 AND "
+        "granted)"
+        " FROM mtc.outbox WHERE published_at IS NULL",
+        0, NULL);
+    if (!result)
+        return;
+    long waiting = number(result, 0), age = number(result, 1), relays = number(result, 2),
+         schedulers = number(result, 3);
+    PQclear(result);
+    if (relays == 0)
+        find(doctor, ILL, "relay", "start mtc-producer, and see its log", "no mtc-producer is active");
+    else
+        find(doctor, WELL, "relay", NULL, "one mtc-producer is active");
+    if (waiting > 0 && age > 30)
+        find(doctor, ILL, "outbox", "see the log of mtc-producer, and RabbitMQ's alarms",
+             "%ld events wait, the oldest for %ld s", waiting, age);
+    else
+        find(doctor, WELL, "outbox", NULL, "%ld events wait", waiting);
+    if (schedulers == 0)
+        find(doctor, WARNING, "scheduler", "start mtc-scheduler, or mtc-scheduler --once from cron",
+             "no mtc-scheduler is active: cycle times don't come back");
+    else
+        find(doctor, WELL, "scheduler", NULL, "one mtc-scheduler is active");
+}
+
+static void look_at_postgres(struct doctor *doctor)
+{
+    if (!ctl_pg(&doctor->ctl)) {
+        find(doctor, ILL, "PostgreSQL",
+             "check postgres.conninfo and postgres.password_file, and that the server runs", "%s",
+             doctor->ctl.error);
+        return;
+    }
+    PGresult *result =
+        ctl_query(&doctor->ctl,
+                  "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
+                  " extract(epoch FROM clock_timestamp())",
+                  0, NULL);
+    if (!result)
+        return;
+    double skew = strtod(PQgetvalue(result, 0, 2), NULL) - (double)utc_us() / 1e6;
+    if (number(result, 0) < 140000)
+        find(doctor, ILL, "PostgreSQL", "use version 14 or later", "version %s", PQgetvalue(result, 0, 1));
+    else
+        find(doctor, WELL, "PostgreSQL", NULL, "version %s", PQgetvalue(result, 0, 1));
+    if (fabs(skew) > SKEW_MAX_S)
+        find(doctor, WARNING, "clock of PostgreSQL", "set both clocks, by NTP", "%.0f s from ours", skew);
+    PQclear(result);
+    if (look_at_schema(doctor)) {
+        look_at_triggers(doctor);
+        look_at_permissions(doctor);
+        look_at_lag(doctor);
+    }
+}
+
+/* --- RabbitMQ --- */
+
+static void look_at_queues(struct doctor *doctor)
+{
+    static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD,
+                                        TOPOLOGY_CONTROL};
+    int partitions = (int)doctor->ctl.config->topology_partitions, missing = 0, alone = 0;
+    struct broker_count count;
+    for (int p = 0; p < partitions; p++) {
+        char name[TOPOLOGY_NAME_BYTES];
+        if (!broker_count(doctor->ctl.broker, topology_partition_name(p, name), &count))
+            return;
+        missing += !count.exists;
+        alone += count.exists && count.consumers == 0;
+    }
+    for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
+        if (!broker_count(doctor->ctl.broker, named[i], &count))
+            return;
+        missing += !count.exists;
+        if (strcmp(named[i], TOPOLOGY_DEAD) == 0 && count.ready > 0)
+            find(doctor, WARNING, "dead letters",
+                 "see mtcctl dead list; mtcctl dead requeue when the cause is gone", "%u of them",
+                 count.ready);
+        if (strcmp(named[i], TOPOLOGY_CONTROL) == 0 && count.ready > 0)
+            find(doctor, WARNING, "pause", "mtcctl resume", "an operator has paused the senders");
+    }
+    if (missing)
+        find(doctor, ILL, "queues", "start any of the programs: each declares them; see its log if it can't",
+             "%d of %d are missing", missing, partitions + (int)(sizeof named / sizeof named[0]));
+    else
+        find(doctor, WELL, "queues", NULL, "all there");
+    if (alone)
+        find(doctor, ILL, "senders", "start mtc-sender, and see its log", "%d partitions have no consumer",
+             alone);
+    else if (!missing)
+        find(doctor, WELL, "senders", NULL, "every partition has a consumer");
+}
+
+static void look_at_rabbitmq(struct doctor *doctor)
+{
+    bool exists;
+    if (!ctl_broker(&doctor->ctl)) {
+        find(doctor, ILL, "RabbitMQ",
+             "check amqp.url, amqp.password_file, the vhost and the user's permissions", "%s",
+             doctor->ctl.error);
+        return;
+    }
+    const char *version = broker_version(doctor->ctl.broker);
+    int major = (int)strtol(version, NULL, 10);
+    const char *dot = strchr(version, '.');
+    if (major < 3 || (major == 3 && dot && strtol(dot + 1, NULL, 10) < 10))
+        find(doctor, ILL, "RabbitMQ", "use version 3.10 or later", "version %s", version);
+    else
+        find(doctor, WELL, "RabbitMQ", NULL, "version %s", version);
+    if (!broker_exchange_exists(doctor->ctl.broker, TOPOLOGY_EVENTS, &exists))
+        return;
+    if (!exists)
+        find(doctor, ILL, "exchange mtc.events",
+             "enable the plugin rabbitmq_consistent_hash_exchange, and start any of the programs", "missing");
+    look_at_queues(doctor);
+}
+
+/* --- Redis --- */
+
+static void look_at_redis(struct doctor *doctor)
+{
+    const struct config *config = doctor->ctl.config;
+    static const char advice[] =
+        "start Redis, or check redis.url and redis.password_file; without it repeats are not recognised";
+    if (!*config->redis_url) {
+        find(doctor, WARNING, "Redis", advice, "none is configured");
+        return;
+    }
+    CURLU *url = curl_url();
+    char *host = NULL, *port = NULL, *in_url = NULL, *password = NULL, error[256] = "";
+    if (!url)
+        out_of_memory(0);
+    curl_url_set(url, CURLUPART_URL, config->redis_url, CURLU_NON_SUPPORT_SCHEME);
+    curl_url_get(url, CURLUPART_HOST, &host, 0);
+    curl_url_get(url, CURLUPART_PORT, &port, 0);
+    curl_url_get(url, CURLUPART_PASSWORD, &in_url, CURLU_URLDECODE);
+    if (*config->redis_password_file)
+        password = secret_read(config->redis_password_file, error, sizeof error);
+    struct timeval limit = ms_to_timeval(config->redis_timeout_ms);
+    redisContext *redis =
+        redisConnectWithTimeout(host ? host : "", port ? (int)strtol(port, NULL, 10) : 6379, limit);
+    if (!redis)
+        out_of_memory(0);
+    const char *secret = password ? password : in_url;
+    redisReply *reply = NULL;
+    if (!redis->err && redisSetTimeout(redis, limit) == REDIS_OK && secret) {
+        reply = redisCommand(redis, "AUTH %s", secret);
+        freeReplyObject(reply);
+    }
+    reply = redis->err ? NULL : redisCommand(redis, "PING");
+    if (*error)
+        find(doctor, ILL, "Redis", advice, "%s", error);
+    else if (!reply || reply->type == REDIS_REPLY_ERROR)
+        find(doctor, ILL, "Redis", advice, "%s", reply ? reply->str : redis->errstr);
+    else
+        find(doctor, WELL, "Redis", NULL, "answers");
+    freeReplyObject(reply);
+    redisFree(redis);
+    curl_free(host);
+    curl_free(port);
+    curl_free(in_url);
+    curl_url_cleanup(url);
+    free(password);
+}
+
+/* --- MTConnect --- */
+
+static char *some_machine(struct doctor *doctor)
+{
+    PGresult *result =
+        doctor->ctl.pg ? ctl_query(&doctor->ctl, "SELECT machine FROM mtc.active_machine LIMIT 1", 0, NULL)
+                       : NULL;
+    char *name = xstrdup(result && PQntuples(result) ? PQgetvalue(result, 0, 0) : "doctor");
+    PQclear(result);
+    return name;
+}
+
+static void judge_mtconnect(struct doctor *doctor, const struct http_plain *answer, const char *machine)
+{
+    if (answer->status == 0)
+        find(doctor, ILL, "MTConnect",
+             "check mtconnect.base_url, and that it runs; events wait, nothing is lost", "%s", answer->error);
+    else if (answer->status == 401 || answer->status == 403)
+        find(doctor, ILL, "API key", "put the right one into mtconnect.api_key_file; no restart is needed",
+             "MTConnect refuses it: HTTP %ld", answer->status);
+    else if (answer->status == 404)
+        find(doctor, WARNING, "MTConnect", "if its name there is another, put it into mtc.machine_name",
+             "answers, but does not know machine %s", machine);
+    else if (answer->status / 100 != 2)
+        find(doctor, ILL, "MTConnect", "see its log; events wait, nothing is lost", "HTTP %ld",
+             answer->status);
+    else
+        find(doctor, WELL, "MTConnect", NULL, "answers, and takes the API key");
+    if (fabs(answer->clock_ahead_s) > SKEW_MAX_S)
+        find(doctor, WARNING, "clock of MTConnect",
+             "set both clocks, by NTP; web-hooks are refused when they differ by more than "
+             "receiver.tolerance_s",
+             "%.0f s from ours", answer->clock_ahead_s);
+}
+
+static void look_at_mtconnect(struct doctor *doctor)
+{
+    const struct config *config = doctor->ctl.config;
+    char error[256] = "", *key = NULL, *header = NULL;
+    if (*config->mtconnect_api_key_file &&
+        !(key = secret_read(config->mtconnect_api_key_file, error, sizeof error))) {
+        find(doctor, ILL, "API key", "put it into mtconnect.api_key_file, readable for the programs", "%s",
+             error);
+        return;
+    }
+    if (key)
+        header = xasprintf("X-API-Key: %s", key);
+    char *machine = some_machine(doctor), *escaped = curl_easy_escape(NULL, machine, 0);
+    size_t base = strlen(config->mtconnect_base_url);
+    while (base && config->mtconnect_base_url[base - 1] == '/')
+        base--;
+    char *url =
+        xasprintf("%.*s/api/ext/machines/%s/cycle-time", (int)base, config->mtconnect_base_url, escaped);
+    struct http_plain answer = http_plain_get(url, NULL, header, (long)config->mtconnect_timeout_ms);
+    judge_mtconnect(doctor, &answer, machine);
+    http_plain_free(&answer);
+    curl_free(escaped);
+    free(machine);
+    free(url);
+    free(key);
+    free(header);
+}
+
+/* --- secrets, programs --- */
+
+static void look_at_secrets(struct doctor *doctor)
+{
+    const struct config *config = doctor->ctl.config;
+    char error[256];
+    if (!config->receiver_use_webhook || !config->receiver_require_signature)
+        return;
+    char *secret = secret_read(config->receiver_secret_file, error, sizeof error);
+    if (secret)
+        find(doctor, WELL, "web-hook secret", NULL, "readable");
+    else
+        find(doctor, ILL, "web-hook secret", "put it into receiver.secret_file", "%s", error);
+    free(secret);
+}
+
+static void look_at_programs(struct doctor *doctor)
+{
+    json_t *programs = programs_ask(doctor->ctl.config);
+    size_t i;
+    json_t *told;
+    json_array_foreach(programs, i, told)
+    {
+        const json_t *ready = json_object_get(told, "ready");
+        const char *address = json_string_value(json_object_get(told, "address"));
+        const char *program = json_string_value(json_object_get(told, "program"));
+        if (json_is_true(ready))
+            find(doctor, WELL, "program", NULL, "%s at %s is ready", program, address);
+        else
+            find(doctor, WARNING, "program", "see its log; if it runs elsewhere, set ctl.programs", "%s: %s",
+                 address, json_string_value(ready));
+        if (json_integer_value(json_object_get(told, "breaker_open")))
+            find(doctor, ILL, "breaker",
+                 "MTConnect does not take events; see the sender's log for the reason", "open at %s",
+                 address);
+    }
+    json_decref(programs);
+}
+
+static void print_all(const struct doctor *doctor)
+{
+    size_t i;
+    json_t *finding;
+    json_array_foreach(doctor->findings, i, finding)
+    {
+        const char *advice = json_string_value(json_object_get(finding, "advice"));
+        printf("%-8s %-20s %s\n", json_string_value(json_object_get(finding, "verdict")),
+               json_string_value(json_object_get(finding, "what")),
+               json_string_value(json_object_get(finding, "detail")));
+        if (advice)
+            printf("%29s -> %s\n", "", advice);
+    }
+    puts(doctor->ill ? "something is ill" : "all is well");
+}
+
+int doctor_main(const struct config *config, int argc, char **argv)
+{
+    static const char help[] =
+        "usage: mtcctl doctor [--json]\n"
+        "  Looks at every dependency, permission and queue, and says what to do. Exit status 1 if anything "
+        "is ill.\n";
+    struct doctor doctor = {.ctl = {.config = config}};
+    int done = ctl_options(argc, argv, help, &doctor.ctl.json);
+    if (done >= 0)
+        return done;
+    if (optind < argc)
+        return ctl_usage(help, stderr);
+    doctor.findings = json_array();
+    look_at_postgres(&doctor);
+    look_at_rabbitmq(&doctor);
+    look_at_redis(&doctor);
+    look_at_mtconnect(&doctor);
+    look_at_secrets(&doctor);
+    look_at_programs(&doctor);
+    ctl_close(&doctor.ctl);
+    if (doctor.ctl.json)
+        output_json(json_incref(doctor.findings));
+    else
+        print_all(&doctor);
+    json_decref(doctor.findings);
+    return doctor.ill ? 1 : 0;
+}

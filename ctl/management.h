@@ -1,0 +1,19 @@
+/*
+ * management.h - what only RabbitMQ's management API knows: who is the active consumer, and what is held
+ * unacked
+ */
+#ifndef MTC_MANAGEMENT_H
+#define MTC_MANAGEMENT_H
+
+#include "config.h"
+
+#include <jansson.h>
+
+/* The queues of our vhost as the API tells of them, or NULL: not configured, or it does not answer. Caller
+ * frees. */
+json_t *management_queues(const struct config *config);
+
+/* Adds unacked and active to what is known of a queue. */
+void management_add(const json_t *queues, const char *name, json_t *queue);
+
+#endif

@@ -1,0 +1,84 @@
+/* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on; see
+ * sync-worker/sender/pause.h */
+#include "clock.h"
+#include "ctl.h"
+#include "output.h"
+#include "topology.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+static bool find_control(struct ctl *ctl, struct broker_count *count)
+{
+    if (!ctl_broker(ctl))
+        return false;
+    if (!broker_count(ctl->broker, TOPOLOGY_CONTROL, count)) {
+        snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
+        return false;
+    }
+    if (!count->exists)
+        snprintf(ctl->error, sizeof ctl->error,
+                 "queue " TOPOLOGY_CONTROL " is missing: no sender has run yet");
+    return count->exists;
+}
+
+static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
+{
+    if (ctl->json)
+        output_json(json_pack("{s:b, s:b}", "paused", paused, "was_paused", was));
+    else
+        puts(text);
+}
+
+/* Lays the message into the control queue that makes senders pause, unless it is there. */
+static bool lay(struct ctl *ctl)
+{
+    char now[UTC_TEXT], text[80];
+    snprintf(text, sizeof text, "paused at %s by uid %ld", utc_format(utc_us(), now), (long)getuid());
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
+    return broker_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
+}
+
+static int change(const struct config *config, int argc, char **argv, const char *help, bool pause)
+{
+    struct ctl ctl = {.config = config};
+    struct broker_count count;
+    int done = ctl_options(argc, argv, help, &ctl.json);
+    if (done >= 0)
+        return done;
+    if (optind < argc)
+        return ctl_usage(help, stderr);
+    bool ok = find_control(&ctl, &count);
+    bool was = ok && count.ready > 0;
+    if (ok && pause != was) {
+        ok = pause ? lay(&ctl) : broker_purge(ctl.broker, TOPOLOGY_CONTROL);
+        if (!ok)
+            snprintf(ctl.error, sizeof ctl.error, "%s", broker_error(ctl.broker));
+    }
+    ctl_close(&ctl);
+    if (!ok)
+        return ctl_fail(&ctl);
+    if (pause)
+        tell(&ctl, was, true,
+             was ? "paused already" : "paused: within a second no sender sends; events wait, in order");
+    else
+        tell(&ctl, was, false, was ? "resumed: senders go on within a second" : "was not paused");
+    return 0;
+}
+
+int pause_main(const struct config *config, int argc, char **argv)
+{
+    return change(
+        config, argc, argv,
+        "usage: mtcctl pause [--json]\n"
+        "  Senders stop sending; events wait, in order, until mtcctl resume. It outlasts restarts.\n",
+        true);
+}
+
+int resume_main(const struct config *config, int argc, char **argv)
+{
+    return change(config, argc, argv,
+                  "usage: mtcctl resume [--json]\n"
+                  "  Senders that mtcctl pause has stopped go on.\n",
+                  false);
+}

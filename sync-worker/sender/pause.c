@@ -1,0 +1,59 @@
+/* pause.c - has an operator paused the senders?; see pause.h */
+#include "pause.h"
+#include "clock.h"
+#include "sender.h"
+#include "topology.h"
+#include "xalloc.h"
+
+#include <stdlib.h>
+
+#define LOOK_MS 1000
+
+struct pause {
+    struct sender *sender;
+    struct event *timer;
+};
+
+static void on_count(struct amqp_chan *chan, const amqp_method_t *reply, void *arg)
+{
+    (void)chan;
+    struct sender *sender = ((struct pause *)arg)->sender;
+    const amqp_queue_declare_ok_t *ok = reply->decoded;
+    sender_on_pause_known(sender, ok->message_count > 0);
+}
+
+void pause_look(struct pause *pause)
+{
+    if (!pause->sender->publishing)
+        return;
+    amqp_queue_declare_t declare = {.queue = amqp_text(TOPOLOGY_CONTROL), .passive = 1};
+    amqp_chan_call(pause->sender->publishing, AMQP_QUEUE_DECLARE_METHOD, &declare,
+                   AMQP_QUEUE_DECLARE_OK_METHOD, on_count, pause);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    pause_look(arg);
+}
+
+struct pause *pause_new(struct sender *sender)
+{
+    struct pause *pause = xcalloc(1, sizeof *pause);
+    pause->sender = sender;
+    pause->timer = event_new(sender->service->base, -1, EV_PERSIST, on_timer, pause);
+    if (!pause->timer)
+        out_of_memory(0);
+    struct timeval period = ms_to_timeval(LOOK_MS);
+    event_add(pause->timer, &period);
+    return pause;
+}
+
+void pause_free(struct pause *pause)
+{
+    if (!pause)
+        return;
+    event_free(pause->timer);
+    free(pause);
+}

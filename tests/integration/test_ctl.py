@@ -1,0 +1,288 @@
+"""mtcctl: what people ask and do."""
+import json
+
+import pytest
+
+from flow import check_all_arrived
+from hooks import waiting
+from lib.processes import wait_for
+
+
+def run_programs(stack):
+    services = [stack.producer(), stack.sender()]
+    for service in services:
+        service.wait_ready()
+    return services
+
+
+def asked(stack, *words, status=0):
+    return json.loads(stack.ctl(*words, "--json", status=status))
+
+
+def test_status(stack):
+    """Text for people, JSON for programs; what is down is said, and is the exit status."""
+    producer, sender = run_programs(stack)
+    stack.scheduler().wait_ready()
+    with stack.connect() as pg:
+        pg.execute("UPDATE setup_jobs SET status = 'completed'")
+    stack.emit("B-38")
+    wait_for(lambda: stack.states() == {"delivered": 14, "dead": 1}, 20, "settled")
+    told = asked(stack, "status")
+    assert told["events"]["delivered"] == 14 and told["events"]["dead"] == 1 and told["events"]["waiting"] == 0
+    assert told["postgres"]["schema"] == {"core": 3, "production_tracking": 2}
+    queues = {queue["name"]: queue for queue in told["rabbitmq"]["queues"]}
+    assert queues["mtc.dead"]["ready"] == 1 and queues["mtc.events.0"]["consumers"] >= 1 and not told["rabbitmq"]["paused"]
+    wait_for(lambda: {queue["name"]: queue for queue in asked(stack, "status")["rabbitmq"]["queues"]}["mtc.events.0"].get("active"),
+             20, "the management API knows the active consumer")
+    programs = {program["program"]: program for program in told["programs"]}
+    assert programs["sender"]["ready"] is True and programs["sender"]["delivered"] == 14 and programs["producer"]["active"] == 1
+    text = stack.ctl("status")
+    assert "delivered 14   dead 1" in text and "mtc.events.7" in text and "breaker closed" in text
+    assert stack.ctl("top", "--interval", "1", "--count", "2").count("mtc-sync ") == 2
+    screens = stack.ctl("top", "--count", "2", "--interval", "1", "--json").splitlines()
+    assert [json.loads(screen)["events"]["delivered"] for screen in screens] == [14, 14]
+    stack.servers.postgres.stop()
+    try:
+        text = stack.ctl("status", status=1)
+        assert "PostgreSQL  DOWN" in text and "RabbitMQ    3." in text or "RabbitMQ    4." in text
+    finally:
+        stack.servers.postgres.start()
+
+
+def test_events_are_found(stack):
+    run_programs(stack)
+    first = stack.emit("SR-26", "setup.started")
+    stack.emit("K-16", "shift.note")
+    stack.emit("B-38", "shift.note")
+    wait_for(lambda: stack.states() == {"delivered": 2, "dead": 1}, 20, "settled")
+
+    def found(*words):
+        return [row["machine"] for row in asked(stack, "events", *words)]
+
+    assert found() == ["B-38", "K-16", "SR-26"] and found("--limit", "1") == ["B-38"]
+    assert found("--machine", "SR-26") == ["SR-26"] and found("--type", "shift.%") == ["B-38", "K-16"]
+    assert found("--state", "dead") == ["B-38"] and found("--id", first) == ["SR-26"]
+    assert len(found("--since", "10m")) == 3 and found("--since", "2099-01-01T00:00:00Z") == [] and found("--until", "10m") == []
+    row, = asked(stack, "events", "--id", first)
+    assert row["state"] == "delivered" and row["status"] == 201 and row["attempts"] == 1
+    for bad in (["--since", "yesterday"], ["--state", "lost"], ["--id", "7"], ["more"]):
+        assert "usage" in stack.ctl("events", *bad, status=2)
+    for bad in ("x", "0", "-1", "5 a", ""):
+        assert f'--limit "{bad}" is no whole number' in stack.ctl("events", "--limit", bad, status=2)
+
+
+def test_dead_letters_are_listed_put_back_and_dropped(stack):
+    run_programs(stack)
+    stack.sim.faults({"action": "status", "status": 422, "body": "no such part"})
+    first, second = stack.emit("SR-26"), stack.emit("K-16")
+    unknown = stack.emit("B-38")
+    wait_for(lambda: stack.states() == {"dead": 3}, 20, "dead")
+    letters = {letter["id"]: letter for letter in asked(stack, "dead", "list")}
+    assert set(letters) == {first, second, unknown}
+    assert letters[first]["reason"] == "HTTP 422" and letters[unknown]["reason"] == "machine 'B-38' is unknown"
+    shown, = asked(stack, "dead", "show", "--id", first)
+    assert shown["response"] == "no such part" and shown["path"] == "/api/ext/setup" and json.loads(shown["body"])["machineId"] == "SR-26"
+    assert len(asked(stack, "dead", "list", "--reason", "unknown")) == 1
+    assert asked(stack, "dead", "list", "--machine", "K-16")[0]["id"] == second
+    assert "every event is accounted for" in stack.ctl("audit")
+
+    stack.sim.faults()
+    assert "1 put back" in stack.ctl("dead", "requeue", "--machine", "SR-26")
+    wait_for(lambda: stack.states() == {"dead": 2, "delivered": 1}, 20, "delivered after all")
+    row, = asked(stack, "events", "--id", first)
+    assert row["state"] == "delivered" and row["note"] == "put back after having been dead: HTTP 422: no such part"
+    assert [arrival["key"] for arrival in stack.sim.record() if arrival["applied"]] == [first]  # its own key
+
+    # What could not be formed can't be sent; it says so, and the rest is done.
+    text = stack.ctl("dead", "requeue", "--all", status=1)
+    assert "could not be formed" in text and "1 put back" in text
+    wait_for(lambda: stack.states() == {"dead": 1, "delivered": 2}, 20, "the other is delivered")
+    assert "1 dropped" in stack.ctl("dead", "drop", "--id", unknown)
+    assert asked(stack, "dead", "list") == []
+    row, = asked(stack, "events", "--id", unknown)
+    assert row["state"] == "dead" and row["note"] == "dropped"
+    assert asked(stack, "audit")["dropped"] == 1
+    for bad in ([], ["list", "--all", "--id", "x"], ["requeue"], ["drop"], ["bury", "--all"]):
+        assert "usage" in stack.ctl("dead", *bad, status=2)
+    stack.ctl("dead", "show", "--id", first, status=1)  # no longer there
+
+
+def test_a_requeued_event_that_dies_again_is_dead_again(stack):
+    run_programs(stack)
+    stack.sim.faults({"action": "status", "status": 400})
+    key = stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
+    stack.sim.faults({"action": "status", "status": 404})
+    stack.ctl("dead", "requeue", "--id", key)
+    wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 404, 20, "dead of something else")
+    assert len(asked(stack, "dead", "list")) == 1 and "accounted for" in stack.ctl("audit")
+
+
+def test_dead_web_hooks_are_put_back_as_well(stack):
+    """A machine that was not known when its cycle time came."""
+    import pika
+    stack.scheduler().wait_ready()
+    connection = pika.BlockingConnection(pika.URLParameters(stack.servers.rabbit.url(stack.name)))
+    connection.channel().basic_publish("", "mtc.cycle-times", json.dumps(
+        {"machine": "NEW-1", "cycle_time": 5, "observed_at": "2026-01-01T00:00:00Z", "source": "webhook"}).encode())
+    connection.close()
+    wait_for(lambda: [letter["reason"] for letter in asked(stack, "dead", "list")] == ["unknown machine"], 20, "dead")
+    with stack.connect() as pg:
+        pg.execute("INSERT INTO machines (id, name, is_active) VALUES (77, 'NEW-1', true)")
+    stack.ctl("dead", "requeue", "--all")
+    wait_for(lambda: stack.cycle_times().get("NEW-1") == 5, 20, "applied")
+    assert waiting(stack) == 0
+
+
+def test_replay(stack):
+    """With their own keys MTConnect says it has them; with new ones it applies them again. In their old order."""
+    run_programs(stack)
+    with stack.connect() as pg:
+        for status in ("pending_qc", "allowed", "started", "completed"):
+            pg.execute("UPDATE setup_jobs SET status = %s WHERE machine_id = 2", (status,))
+    stack.emit("K-16")
+    wait_for(lambda: stack.states() == {"delivered": 5}, 20, "delivered")
+    assert asked(stack, "replay", "--machine", "SR-26", "--dry-run") == {"events": 4}
+    assert len(stack.sim.record()) == 5
+    assert "4 events are on their way again" in stack.ctl("replay", "--machine", "SR-26")
+    wait_for(lambda: stack.states() == {"delivered": 9}, 20, "answered")
+    again = stack.sim.record()[5:]
+    first = [row["key"] for row in stack.sim.record()[:5] if row["machine"] == "SR-26"]
+    assert [row["key"] for row in again] == first and {row["status"] for row in again} == {409}
+    assert asked(stack, "replay", "--machine", "SR-26", "--since", "10m", "--new-keys") == {"events": 4}
+    wait_for(lambda: stack.states() == {"delivered": 13}, 20, "applied again")
+    fresh = stack.sim.record()[9:]
+    assert {row["status"] for row in fresh} == {201} and not {row["key"] for row in fresh} & set(first)
+    assert [row["type"] for row in fresh] == [f"setup.{status}" for status in ("pending_qc", "allowed", "started", "completed")]
+    assert "usage" in stack.ctl("replay", status=2) and "usage" in stack.ctl("replay", "--all", "--machine", "x", status=2)
+    assert "accounted for" in stack.ctl("audit")
+
+
+def test_replay_after_mtconnect_lost_everything(make_stack):
+    """Sent keys and the sender's memory do not stand in the way: it is on purpose."""
+    stack = make_stack()
+    producer, sender = run_programs(stack)
+    key = stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"delivered": 1}, 20, "delivered")
+    stack.sim.call("POST", "/reset")
+    stack.ctl("replay", "--id", key)
+    wait_for(lambda: [(row["key"], row["status"]) for row in stack.sim.record()] == [(key, 201)], 20, "applied anew")
+
+
+def test_audit_names_what_is_lost(stack, servers):
+    """Somebody purges a queue."""
+    producer, sender = run_programs(stack)
+    stack.ctl("pause")
+    wait_for(lambda: sender.metrics()["mtc_sender_paused"] == 1, 10, "paused")
+    sender.stop()
+    keys = [stack.emit("SR-26"), stack.emit("K-16")]
+    wait_for(lambda: stack.states() == {"published": 2}, 20, "published")
+    wait_for(lambda: sum(q.get("messages", 0) for name, q in servers.rabbit.queues(stack.name).items()
+                         if name.startswith("mtc.events.")) == 2, 20, "in the partitions")
+    assert "every event is accounted for" in stack.ctl("audit")
+    for p in range(8):
+        servers.rabbit.api("DELETE", f"/api/queues/{stack.name}/mtc.events.{p}/contents")
+    text = stack.ctl("audit", status=1)
+    assert all(key in text for key in keys) and "NOT all events are accounted for" in text
+    assert {problem["event"] for problem in asked(stack, "audit", status=1)["problems"]} == set(keys)
+
+
+def test_audit_names_dead_letters_that_are_gone(stack, servers):
+    run_programs(stack)
+    key = stack.emit("B-38")
+    wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
+    servers.rabbit.api("DELETE", f"/api/queues/{stack.name}/mtc.dead/contents")
+    problem, = asked(stack, "audit", status=1)["problems"]
+    assert problem == {"event": key, "problem": "dead, but not among the dead letters"}
+
+
+def test_pause_holds_for_all_and_survives(stack, servers):
+    producer, sender = run_programs(stack)
+    assert "paused:" in stack.ctl("pause") and "paused already" in stack.ctl("pause")
+    wait_for(lambda: sender.metrics()["mtc_sender_paused"] == 1, 10, "paused")
+    with stack.connect() as pg:
+        for status in ("pending_qc", "allowed", "started"):
+            pg.execute("UPDATE setup_jobs SET status = %s WHERE machine_id < 9", (status,))
+    wait_for(lambda: sender.metrics()["mtc_sender_held"] == sum(stack.states().values()), 20, "held")
+    assert asked(stack, "status")["rabbitmq"]["paused"] is True
+    # One that starts later is paused before it gets its first event; so it is after a restart of the broker.
+    sender.kill()
+    sender.start()
+    sender.wait_ready()
+    servers.rabbit.stop()
+    servers.rabbit.start()
+    sender.wait_ready(60)
+    wait_for(lambda: sender.metrics()["mtc_sender_held"] > 0, 30, "events are back")
+    assert sender.metrics()["mtc_sender_paused"] == 1 and stack.sim.stats()["record"]["requests"] == 0
+    assert asked(stack, "pause") == {"paused": True, "was_paused": True}
+    assert "resumed" in stack.ctl("resume") and "was not paused" in stack.ctl("resume")
+    assert asked(stack, "resume") == {"paused": False, "was_paused": False}
+    stack.wait_settled()
+    check_all_arrived(stack)
+
+
+def test_doctor(stack):
+    producer, sender = run_programs(stack)
+    stack.scheduler().wait_ready()
+    stack.receiver().wait_ready()
+    for machine in ("SR-25", "SR-26"):
+        stack.sim.call("POST", "/cycle", {"machine": machine, "cycle_time": 5})
+    text = stack.ctl("doctor")
+    assert "all is well" in text and "ill " not in text
+
+    def ill(status=1):
+        return {finding["what"]: finding for finding in asked(stack, "doctor", status=status) if finding["verdict"] != "ok"}
+
+    stack.ctl("pause")
+    assert ill(0)["pause"]["advice"] == "mtcctl resume"
+    stack.ctl("resume")
+    stack.api_key_path.write_text("wrong\n")
+    assert "401" in ill()["API key"]["detail"]
+    stack.api_key_path.write_text("the key of the shop\n")
+    with stack.connect() as pg:
+        pg.execute("ALTER TABLE setup_jobs DISABLE TRIGGER mtc_setup_status")
+        assert "disabled" in ill()["triggers"]["detail"]
+        pg.execute("ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_status")
+    sender.stop()
+    wait_for(lambda: "senders" in ill(), 20, "no consumer")
+    producer.stop()
+    assert "no mtc-producer is active" in ill()["relay"]["detail"]
+    stack.sim.call("POST", "/down")
+    assert ill()["MTConnect"]["verdict"] == "ill"
+    stack.sim.call("POST", "/up")
+    stack.servers.redis.stop()
+    assert ill()["Redis"]["verdict"] == "ill"
+    stack.servers.redis.start()
+    stack.servers.postgres.stop()
+    try:
+        assert ill()["PostgreSQL"]["verdict"] == "ill"
+    finally:
+        stack.servers.postgres.start()
+
+
+def test_doctor_without_anything(make_stack):
+    """Nothing has been set up: each finding says what to do first."""
+    stack = make_stack(plant=False)
+    with stack.connect() as pg:
+        pg.execute("DROP SCHEMA mtc CASCADE")
+    findings = {finding["what"]: finding for finding in asked(stack, "doctor", status=1)}
+    assert "mtcctl migrate" in findings["schema mtc"]["advice"]
+    assert "missing" in findings["queues"]["detail"] and "start any of the programs" in findings["queues"]["advice"]
+
+
+@pytest.mark.parametrize("verb", ["status", "events", "dead", "replay", "audit", "doctor", "top", "pause", "resume", "ready",
+                                  "migrate"])
+def test_every_verb_explains_itself(stack, verb):
+    assert "usage: mtcctl " + verb in stack.ctl(verb, "--help")
+    assert "usage: mtcctl " + verb in stack.ctl(verb, "--nonsense", status=2)
+
+
+def test_ready(stack):
+    producer = stack.producer().wait_ready()
+    stack.write_config({"producer__listen": f'"0.0.0.0:{producer.metrics_port}"'})
+    assert stack.ctl("ready", "producer") == "ready\n"
+    assert asked(stack, "ready", "producer") == {"program": "producer", "ready": True, "detail": "ready"}
+    producer.stop()
+    assert asked(stack, "ready", "producer", status=1)["ready"] is False
+    assert "not running" in stack.ctl("ready", "producer", status=1)
+    assert "usage" in stack.ctl("ready", "nobody", status=2)
