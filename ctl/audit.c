@@ -87,8 +87,9 @@ static bool count_broker(struct audit *audit)
         json_t *programs = programs_ask(audit->ctl.config);
         size_t i;
         json_t *told;
-        json_array_foreach(programs, i, told) audit->in_hands +=
-            json_integer_value(json_object_get(told, "held"));
+        json_array_foreach (programs, i, told) {
+            audit->in_hands += json_integer_value(json_object_get(told, "held"));
+        }
         json_decref(programs);
     }
     json_decref(known);
@@ -204,9 +205,10 @@ static void print_all(const struct audit *audit)
            audit->in_partitions, audit->in_hands, audit->outcomes);
     size_t i;
     json_t *told;
-    json_array_foreach(audit->problems, i, told)
+    json_array_foreach (audit->problems, i, told) {
         printf("%s  %s\n", json_string_value(json_object_get(told, "event")),
                json_string_value(json_object_get(told, "problem")));
+    }
     puts(json_array_size(audit->problems) ? "NOT all events are accounted for"
                                           : "every event is accounted for");
 }

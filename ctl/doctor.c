@@ -390,8 +390,7 @@ static void look_at_programs(struct doctor *doctor)
     json_t *programs = programs_ask(doctor->ctl.config);
     size_t i;
     json_t *told;
-    json_array_foreach(programs, i, told)
-    {
+    json_array_foreach (programs, i, told) {
         const json_t *ready = json_object_get(told, "ready");
         const char *address = json_string_value(json_object_get(told, "address"));
         const char *program = json_string_value(json_object_get(told, "program"));
@@ -412,8 +411,7 @@ static void print_all(const struct doctor *doctor)
 {
     size_t i;
     json_t *finding;
-    json_array_foreach(doctor->findings, i, finding)
-    {
+    json_array_foreach (doctor->findings, i, finding) {
         const char *advice = json_string_value(json_object_get(finding, "advice"));
         printf("%-8s %-20s %s\n", json_string_value(json_object_get(finding, "verdict")),
                json_string_value(json_object_get(finding, "what")),

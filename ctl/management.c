@@ -46,8 +46,7 @@ void management_add(const json_t *queues, const char *name, json_t *queue)
 {
     size_t i;
     json_t *told;
-    json_array_foreach(queues, i, told)
-    {
+    json_array_foreach (queues, i, told) {
         const char *its = json_string_value(json_object_get(told, "name"));
         if (!its || strcmp(its, name) != 0)
             continue;

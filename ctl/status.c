@@ -152,8 +152,9 @@ static void print_postgres(const json_t *status)
            json_string_value(json_object_get(postgres, "database")));
     const char *name;
     json_t *version;
-    json_object_foreach(json_object_get(postgres, "schema"), name, version)
+    json_object_foreach (json_object_get(postgres, "schema"), name, version) {
         printf(" %s %lld", name, (long long)json_integer_value(version));
+    }
     putchar('\n');
     print_events(json_object_get(status, "events"));
 }
@@ -169,8 +170,9 @@ static void print_cycle_run(const json_t *run)
                number(run, "answered"), number(run, "changed"));
         const char *name;
         json_t *why;
-        json_object_foreach(json_object_get(run, "failed"), name, why)
+        json_object_foreach (json_object_get(run, "failed"), name, why) {
             printf("\n            %s: %s", name, json_string_value(why));
+        }
         putchar('\n');
     } else {
         printf("cycle times never pulled\n");
@@ -204,7 +206,9 @@ static void print_rabbitmq(const json_t *rabbitmq)
     printf("  %-18s %10s %10s %10s   %s\n", "queue", "ready", "unacked", "consumers", "active");
     size_t i;
     json_t *queue;
-    json_array_foreach(json_object_get(rabbitmq, "queues"), i, queue) print_queue(queue);
+    json_array_foreach (json_object_get(rabbitmq, "queues"), i, queue) {
+        print_queue(queue);
+    }
 }
 
 static void print_programs(const json_t *programs)
@@ -212,8 +216,7 @@ static void print_programs(const json_t *programs)
     size_t i;
     json_t *told;
     printf("programs\n");
-    json_array_foreach(programs, i, told)
-    {
+    json_array_foreach (programs, i, told) {
         const json_t *ready = json_object_get(told, "ready");
         const char *program = json_string_value(json_object_get(told, "program"));
         printf("  %-10s %-22s %s", *program ? program : "?",
@@ -221,8 +224,7 @@ static void print_programs(const json_t *programs)
                json_is_true(ready) ? "ready" : json_string_value(ready));
         const char *name;
         json_t *value;
-        json_object_foreach(told, name, value)
-        {
+        json_object_foreach (told, name, value) {
             if (strcmp(name, "breaker_open") == 0)
                 printf("   breaker %s", json_integer_value(value) ? "OPEN" : "closed");
             else if (json_is_integer(value))

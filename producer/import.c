@@ -54,8 +54,7 @@ static bool check_fields(struct import *import, json_t *object)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach (object, key, value) {
         size_t i = 0;
         while (i < FIELDS && strcmp(fields[i].name, key) != 0)
             i++;

@@ -124,8 +124,7 @@ static bool only_known_members(json_t *json, struct problem *problem)
     static const char *const known[] = {"machine_id", "cycle_time", "observed_at"};
     const char *name;
     json_t *value;
-    json_object_foreach(json, name, value)
-    {
+    json_object_foreach (json, name, value) {
         bool found = false;
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
             found |= strcmp(name, known[i]) == 0;

@@ -112,8 +112,7 @@ static bool known_fields_only(const json_t *body, const char *const *known, stru
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)body, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)body, key, value) {
         int i = 0;
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
@@ -158,8 +157,7 @@ bool contract_gateway(const json_t *body, struct contract_answer *answer)
         return refuse(answer, 400, "edgeGatewayId is no text or empty");
     size_t i;
     json_t *name;
-    json_array_foreach(machines, i, name)
-    {
+    json_array_foreach (machines, i, name) {
         if (!json_is_string(name) || !json_string_length(name))
             return refuse(answer, 400, "machines holds something that is no name");
     }

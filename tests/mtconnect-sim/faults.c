@@ -132,8 +132,7 @@ static bool read_rule(const json_t *from, struct rule *rule, char *error, size_t
                                         "status", "retry_after", "ms",   "body", NULL};
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)from, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)from, key, value) {
         int i = 0;
         while (known[i] && strcmp(known[i], key) != 0)
             i++;
@@ -176,8 +175,7 @@ bool faults_set(struct faults *faults, json_t *rules, char *error, size_t error_
     faults->rules = xcalloc(json_array_size(rules), sizeof *faults->rules);
     size_t i;
     json_t *rule;
-    json_array_foreach(rules, i, rule)
-    {
+    json_array_foreach (rules, i, rule) {
         if (!read_rule(rule, &faults->rules[i], error, error_size))
             return false;
         faults->count++;
