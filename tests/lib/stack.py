@@ -168,7 +168,7 @@ class Stack:
         env = dict(ENVIRONMENT, MTC_CTL_PROGRAMS=self.programs())
         done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words], capture_output=True, text=True, env=env,
                               timeout=120)
-        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        assert status is None or done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
         return done.stdout + done.stderr
 
     def connect(self, **options):

@@ -1,0 +1,1 @@
+"""A campaign of faults against a working installation; see campaign.py."""
