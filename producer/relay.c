@@ -26,6 +26,7 @@
 #define WAKE_READS    150     /* ... this many: stop the NOTIFYs */
 #define SLEEP_READS   75      /* ... fewer than this: have them again */
 #define TICK_MS       5000    /* mtc.tick() and mtc.sweep() */
+#define SWEEP_MS      250     /* between bites, while there is more to sweep */
 #define UNSENT_MAX    4194304 /* bytes on their way to the broker past which nothing is read */
 
 enum relay_mode { RELAY_OFFLINE, RELAY_STANDBY, RELAY_ACTIVE };
@@ -46,9 +47,8 @@ struct relay {
     bool awake;     /* what mtc.relay says */
     int64_t last_read_ms, last_step_ms, count_from_ms, next_tick_ms, confirmed_since_ms;
     int reads_with_rows;
-    int settle; /* reads soon after falling asleep, for who had seen "awake" */
-    int64_t sweep_after;
-    bool tick_due_sweep;
+    int settle;                       /* reads soon after falling asleep, for who had seen "awake" */
+    int64_t sweep_after, sweep_at_ms; /* INT64_MAX: at the next tick */
 
     void (*drained)(void *arg);
     void *drained_arg;
@@ -218,6 +218,8 @@ static void on_swept(const PGresult *result, void *arg)
         return;
     }
     relay->sweep_after = number(result, 0, 0);
+    if (relay->sweep_after)
+        relay->sweep_at_ms = mono_ms() + SWEEP_MS;
     pump(relay);
 }
 
@@ -227,19 +229,19 @@ static void on_ticked(const PGresult *result, void *arg)
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
         log_error("mtc.tick() failed", LF_S("reason", PQresultErrorMessage(result)));
     relay->want_read = true;
-    relay->tick_due_sweep = true;
+    relay->sweep_at_ms = mono_ms();
     pump(relay);
 }
 
 static bool keep_house(struct relay *relay, int64_t now)
 {
-    if (relay->tick_due_sweep) {
+    if (now >= relay->sweep_at_ms) {
         char after[24], retention[40];
         snprintf(after, sizeof after, "%" PRId64, relay->sweep_after);
         snprintf(retention, sizeof retention, "%" PRId64 " seconds",
                  relay->service->config->producer_retention_s);
         const char *values[] = {after, retention};
-        relay->tick_due_sweep = false;
+        relay->sweep_at_ms = INT64_MAX;
         pg_conn_query(relay->pg, "SELECT mtc.sweep($1, $2)", 2, values, on_swept, relay);
         return true;
     }
@@ -308,6 +310,8 @@ static void pump_active(struct relay *relay)
     if (finish_drain(relay) || (!relay->drained && (change_flag(relay, now) || keep_house(relay, now))))
         return;
     int64_t next = confirmed && mark_at < poll_at ? mark_at : poll_at;
+    if (relay->sweep_at_ms < next)
+        next = relay->sweep_at_ms;
     arm(relay, next > now ? next - now : 10); /* 10: the poll is due but the broker takes nothing */
 }
 
@@ -478,6 +482,7 @@ struct relay *relay_new(struct service *service, char *error, size_t error_size)
         .on_up = on_pg_up, .on_down = on_pg_down, .on_notify = on_notify};
     struct relay *relay = xcalloc(1, sizeof *relay);
     relay->service = service;
+    relay->sweep_at_ms = INT64_MAX;
     flights_init(&relay->flights, (size_t)service->config->producer_window);
     relay->timer = evtimer_new(service->base, on_timer, relay);
     if (!relay->timer)

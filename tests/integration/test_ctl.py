@@ -29,7 +29,7 @@ def test_status(stack):
     wait_for(lambda: stack.states() == {"delivered": 14, "dead": 1}, 20, "settled")
     told = asked(stack, "status")
     assert told["events"]["delivered"] == 14 and told["events"]["dead"] == 1 and told["events"]["waiting"] == 0
-    assert told["postgres"]["schema"] == {"core": 3, "production_tracking": 2}
+    assert told["postgres"]["schema"] == {"core": 4, "production_tracking": 2}
     queues = {queue["name"]: queue for queue in told["rabbitmq"]["queues"]}
     assert queues["mtc.dead"]["ready"] == 1 and queues["mtc.events.0"]["consumers"] >= 1 and not told["rabbitmq"]["paused"]
     wait_for(lambda: {queue["name"]: queue for queue in asked(stack, "status")["rabbitmq"]["queues"]}["mtc.events.0"].get("active"),

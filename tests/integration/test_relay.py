@@ -104,6 +104,21 @@ def test_retention_sweeps_the_ledger(make_stack):
     wait_for(lambda: stack.states() == {"delivered": 5}, 30, "old rows are gone, young ones stay")
 
 
+def test_a_large_ledger_is_swept_at_once(make_stack):
+    """Bite after bite, over what must stay: dead letters, and what is not delivered yet."""
+    stack = make_stack(producer__retention_s=60)
+    with stack.connect() as pg:
+        pg.execute("INSERT INTO mtc.outbox (event_id, created_at, occurred_at, kind, machine, type, path, body, published_at,"
+                   " outcome, outcome_at, note) SELECT gen_random_uuid(), t, t, 'setup', 'SR-26', 'setup.started', '/x', '{}', t,"
+                   " CASE WHEN n % 100 < 2 THEN 'dead' WHEN n % 100 = 2 THEN NULL ELSE 'delivered' END, t,"
+                   " CASE WHEN n % 100 = 1 THEN 'dropped' END"
+                   " FROM (SELECT n, now() - CASE WHEN n < 20000 THEN interval '1 hour' ELSE interval '1 s' END AS t"
+                   " FROM generate_series(0, 24999) n) s")
+    stack.producer()
+    # A bite of a thousand rows at each tick of 5 s would not be done by then.
+    wait_for(lambda: stack.states() == {"delivered": 4850, "dead": 200 + 50 + 50, "published": 250}, 60, "swept")
+
+
 def test_idle_programs_do_next_to_nothing(stack):
     producer, sender = stack.producer().wait_ready(), stack.sender().wait_ready()
     wait_for(lambda: active(producer), 10, "active")
