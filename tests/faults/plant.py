@@ -25,7 +25,7 @@ class Plant:
         self.proxy = Proxy()
         self.links, self.services, self.clocks, self.without = {}, {}, {}, []
         self.library = faketime_library()
-        self.names = names.NameServer(self.stack.folder) if names.available() else None
+        self.names = names.start(self.stack.folder)
         if not self.names:
             self.without.append("names don't resolve")
         if not self.library:
