@@ -5,7 +5,8 @@ import pytest
 
 from flow import check_all_arrived
 from hooks import waiting
-from lib.processes import wait_for
+from lib.processes import Process, wait_for
+from lib.stack import BUILD
 
 
 def run_programs(stack):
@@ -116,6 +117,37 @@ def test_a_requeued_event_that_dies_again_is_dead_again(stack):
     stack.ctl("dead", "requeue", "--id", key)
     wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 404, 20, "dead of something else")
     assert len(asked(stack, "dead", "list")) == 1 and "accounted for" in stack.ctl("audit")
+
+
+def test_requeue_killed_between_publish_and_commit(stack):
+    """Its copy is on its way, the ledger has not heard of it, the letter is still there: nothing is lost, all is put right."""
+    _, sender = run_programs(stack)
+    stack.sim.faults({"action": "status", "status": 400})
+    key = stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
+    stack.sim.faults()
+    with stack.connect() as pg:
+        # COMMIT of a change of the note waits for a lock that we hold.
+        pg.execute("CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS"
+                   " 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END'")
+        pg.execute("CREATE CONSTRAINT TRIGGER hold AFTER UPDATE OF note ON mtc.outbox DEFERRABLE INITIALLY DEFERRED"
+                   " FOR EACH ROW EXECUTE FUNCTION public.hold()")
+        pg.execute("SELECT pg_advisory_lock(42)")
+        requeue = Process("requeue", [BUILD / "mtcctl", "-c", stack.config_path, "dead", "requeue", "--all"],
+                          stack.folder / "requeue.log").start()
+        wait_for(lambda: [row for row in stack.sim.record() if row["key"] == key and row["applied"]], 20, "the copy arrives")
+        requeue.kill()
+        backend, = pg.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mtcctl%'"
+                              " AND datname = current_database()").fetchone()
+        pg.execute("SELECT pg_terminate_backend(%s)", (backend,))  # its COMMIT has not come through
+        pg.execute("SELECT pg_advisory_unlock(42)")
+    wait_for(lambda: asked(stack, "events", "--id", key)[0]["state"] == "delivered", 20, "its outcome has been told")
+    wait_for(lambda: len(asked(stack, "dead", "list")) == 1, 20, "the letter is back")
+    stack.ctl("dead", "requeue", "--all")
+    wait_for(lambda: asked(stack, "dead", "list") == [] and sender.metrics()["mtc_sender_skipped_total"] == 1, 20,
+             "the second copy is known for delivered, and no letter is left")
+    assert [row["status"] for row in stack.sim.record() if row["key"] == key] == [400, 201]
+    assert asked(stack, "audit")["delivered"] == 1
 
 
 def test_dead_web_hooks_are_put_back_as_well(stack):

@@ -1,0 +1,56 @@
+"""The ledger: outcomes come back to the outbox, and nobody waits for them."""
+from flow import Writers, add_machines, check_all_arrived, wait_emptied
+from lib.processes import wait_for
+
+
+def outcomes_waiting(stack):
+    queue = stack.servers.rabbit.queues(stack.name).get("mtc.outcomes", {})
+    return queue.get("messages_ready", 0)
+
+
+def test_delivery_goes_on_without_producer_and_postgresql(make_stack):
+    """What is published is delivered though nobody keeps the book and there is no book; both are made good later."""
+    stack = make_stack()
+    machines = add_machines(stack, 8)
+    producer = stack.producer().wait_ready()
+    sender = stack.sender().wait_ready()
+    stack.ctl("pause")
+    wait_for(lambda: sender.metrics()["mtc_sender_paused"] == 1, 10, "paused")
+    Writers(stack, machines, 1000).start().join()
+    wait_for(lambda: stack.states() == {"published": 1000}, 30, "published")
+    producer.kill()
+    stack.servers.postgres.stop()
+    try:
+        stack.ctl("resume")
+        wait_for(lambda: stack.sim.stats()["record"]["applied"] == 1000, 30, "delivered")
+        wait_for(lambda: outcomes_waiting(stack) > 0, 30, "the outcomes wait")
+        assert sender.ready()
+    finally:
+        stack.servers.postgres.start()
+    assert stack.states() == {"published": 1000}
+    producer.start()
+    assert stack.wait_settled(60) == {"delivered": 1000}
+    check_all_arrived(stack)
+    wait_emptied(stack)
+
+
+def test_the_producer_dies_between_commit_and_ack_of_outcomes(make_stack):
+    """Outcomes that are told twice change nothing the second time."""
+    stack = make_stack(sender__outcome_batch=10)
+    machines = add_machines(stack, 8)
+    producer = stack.producer().wait_ready()
+    stack.sender().wait_ready()
+    writers = Writers(stack, machines, 3000, rate=600).start()
+    applied = 0
+    while writers.is_alive():
+        wait_for(lambda: stack.states().get("delivered", 0) > applied + 100 or not writers.is_alive(), 30, "outcomes are applied")
+        applied = stack.states().get("delivered", 0)
+        producer.kill()
+        producer.start()
+    writers.join()
+    assert stack.wait_settled(60) == {"delivered": 3000}
+    with stack.connect() as pg:
+        odd = pg.execute("SELECT attempts, status, count(*) FROM mtc.event WHERE attempts <> 1 OR status <> 201 GROUP BY 1, 2").fetchall()
+        assert not odd, odd
+    check_all_arrived(stack)
+    wait_emptied(stack)
