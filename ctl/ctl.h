@@ -60,6 +60,7 @@ int replay_main(const struct config *config, int argc, char **argv);
 int audit_main(const struct config *config, int argc, char **argv);
 int doctor_main(const struct config *config, int argc, char **argv);
 int pause_main(const struct config *config, int argc, char **argv);
+int options_main(const struct config *config, int argc, char **argv);
 int resume_main(const struct config *config, int argc, char **argv);
 
 #endif

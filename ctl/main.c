@@ -15,15 +15,6 @@ struct verb {
     int (*run)(const struct config *config, int argc, char **argv);
 };
 
-static int reference_main(const struct config *config, int argc, char **argv)
-{
-    (void)config;
-    (void)argc;
-    (void)argv;
-    config_print_reference(stdout);
-    return 0;
-}
-
 static const struct verb verbs[] = {
     {"status", "how things stand: events, queues, programs, the last pull", status_main},
     {"top", "the same, again and again", top_main},
@@ -36,7 +27,7 @@ static const struct verb verbs[] = {
     {"resume", "senders go on", resume_main},
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
     {"ready", "ask a program on this machine whether it is ready", ready_main},
-    {"options", "print all configuration options as a Markdown table", reference_main},
+    {"options", "all configuration options, as a Markdown table", options_main},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 

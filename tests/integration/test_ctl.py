@@ -303,10 +303,17 @@ def test_doctor_without_anything(make_stack):
 
 
 @pytest.mark.parametrize("verb", ["status", "events", "dead", "replay", "audit", "doctor", "top", "pause", "resume", "ready",
-                                  "migrate"])
+                                  "migrate", "options"])
 def test_every_verb_explains_itself(stack, verb):
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--help")
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--nonsense", status=2)
+
+
+def test_options(stack):
+    options = {(option["section"], option["name"]): option for option in asked(stack, "options")}
+    prefetch = options["sender", "prefetch"]
+    assert prefetch["default"] == "2500" and prefetch["environment"] == "MTC_SENDER_PREFETCH" and prefetch["most"] == 65535
+    assert stack.ctl("options").count("\n| `") == len(options)
 
 
 def test_ready(stack):
