@@ -180,7 +180,7 @@ class Inflictor:
 
     def server_disk_alarm(self, fault):
         rabbit = self.plant.servers.rabbit
-        rabbit.control("set_disk_free_limit", "100TB")
+        rabbit.control("set_disk_free_limit", "100000GB")
         time.sleep(fault.seconds)
         rabbit.control("set_disk_free_limit", "50MB")
 
