@@ -13,16 +13,16 @@ MACHINES, BATCH, RETENTION_S, LOOK_S = 64, 100, 60, 15
 EMIT = ("SELECT count(mtc.emit('setup', 'M-' || 1 + n %% %s, 'setup.started', json_build_object('setupId', n, 'status', 'started',"
         " 'note', repeat('x', 140)))) FROM generate_series(1, %s) n")
 LOOK = """
-SELECT count(*), min(pg_table_size('mtc.outbox')), min(pg_indexes_size('mtc.outbox')), min(s.n_dead_tup),
-       min(s.autovacuum_count), min(s.n_tup_hot_upd), min(s.n_tup_upd)
-  FROM mtc.outbox, pg_stat_user_tables s WHERE s.relid = 'mtc.outbox'::regclass"""
+SELECT (SELECT count(*) FROM mtc.outbox), pg_table_size(s.relid), pg_indexes_size(s.relid), s.n_dead_tup, s.autovacuum_count,
+       s.n_tup_hot_upd, s.n_tup_upd
+  FROM pg_stat_user_tables s WHERE s.relid = 'mtc.outbox'::regclass"""
 
 
 def look(pg, begun, emitted):
     rows, table, indexes, dead, vacuums, hot, updated = pg.execute(LOOK).fetchone()
-    print(f"{time.monotonic() - begun:6.0f} s {emitted:9} emitted {rows:8} rows, table {(table or 0) / 2 ** 20:7.1f} MiB, "
-          f"indexes {(indexes or 0) / 2 ** 20:6.1f} MiB, {dead or 0:7} dead rows, {vacuums or 0} autovacuums, "
-          f"HOT {(hot or 0) / max(1, updated or 0):.0%}", flush=True)
+    print(f"{time.monotonic() - begun:6.0f} s {emitted:9} emitted {rows:8} rows, table {table / 2 ** 20:7.1f} MiB, "
+          f"indexes {indexes / 2 ** 20:6.1f} MiB, {dead:7} dead rows, {vacuums} autovacuums, "
+          f"HOT {hot / max(1, updated):.0%}", flush=True)
 
 
 def main():

@@ -410,8 +410,10 @@ static void look_at_programs(struct doctor *doctor)
 static void print_all(const struct doctor *doctor)
 {
     size_t i;
+    int warnings = 0;
     json_t *finding;
     json_array_foreach (doctor->findings, i, finding) {
+        warnings += strcmp(json_string_value(json_object_get(finding, "verdict")), "warning") == 0;
         const char *advice = json_string_value(json_object_get(finding, "advice"));
         printf("%-8s %-20s %s\n", json_string_value(json_object_get(finding, "verdict")),
                json_string_value(json_object_get(finding, "what")),
@@ -419,7 +421,12 @@ static void print_all(const struct doctor *doctor)
         if (advice)
             printf("%29s -> %s\n", "", advice);
     }
-    puts(doctor->ill ? "something is ill" : "all is well");
+    if (doctor->ill)
+        puts("something is ill");
+    else if (warnings)
+        printf("nothing is ill; see the warning%s\n", warnings > 1 ? "s" : "");
+    else
+        puts("all is well");
 }
 
 int doctor_main(const struct config *config, int argc, char **argv)

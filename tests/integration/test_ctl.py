@@ -266,6 +266,7 @@ def test_doctor(stack):
         return {finding["what"]: finding for finding in asked(stack, "doctor", status=status) if finding["verdict"] != "ok"}
 
     stack.ctl("pause")
+    assert "nothing is ill; see the warning" in stack.ctl("doctor")
     assert ill(0)["pause"]["advice"] == "mtcctl resume"
     stack.ctl("resume")
     stack.api_key_path.write_text("wrong\n")
