@@ -71,9 +71,17 @@ class Outcome:
             if self.audit.get(name) != want:
                 self.problems.append(f"mtcctl audit: {name} {self.audit.get(name)}, the campaign counts {want}")
 
-    def blame(self, at):
-        """The fault that began last before this moment and was not long over."""
-        near = [entry for entry in self.faults if entry[1] <= at <= entry[2] + NEAR_S]
+    def blame(self, key, asked_again):
+        """What kept the answer from being kept: a fault under way when the event was applied (lost answers before others), or
+        else the one that began last before the event was asked again and was not long over."""
+        at = self.applied[key]
+        during = [fault for fault, begun, ended in self.faults if begun <= at <= ended]
+        for fault in during:
+            if fault.kind == "MTConnect loses answers":
+                return fault
+        if during:
+            return during[-1]
+        near = [entry for entry in self.faults if entry[1] <= asked_again <= entry[2] + NEAR_S]
         return max(near, key=lambda entry: entry[1])[0] if near else None
 
     def recoveries(self):
@@ -89,8 +97,8 @@ class Outcome:
 
     def table(self):
         blamed = {}
-        for at, _, _ in self.duplicates:
-            fault = self.blame(at)
+        for at, key, _ in self.duplicates:
+            fault = self.blame(key, at)
             kind = fault.kind if fault else "none"
             blamed[kind] = blamed.get(kind, 0) + 1
         waits = {}
@@ -109,13 +117,11 @@ class Outcome:
             lines.append(f"{'far from any fault':36} {'':5} {'':9} {'':20} {blamed['none']:8}")
         return "\n".join(lines)
 
-    def name_duplicates(self, most=40):
+    def name_duplicates(self):
         lines = []
-        for at, key, machine in self.duplicates[:most]:
-            fault = self.blame(at)
+        for at, key, machine in self.duplicates:
+            fault = self.blame(key, at)
             lines.append(f"  {key}  {machine}  {f'{fault.kind} ({fault.target})' if fault else 'far from any fault'}")
-        if len(self.duplicates) > most:
-            lines.append(f"  and {len(self.duplicates) - most} more")
         return "\n".join(lines)
 
     def delays(self):
