@@ -10,8 +10,8 @@
 #include "management.h"
 #include "output.h"
 #include "programs.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* broker.c - a blocking connection to RabbitMQ, for people's commands; see broker.h */
 #include "broker.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef MTC_BROKER_H
 #define MTC_BROKER_H
 
-#include "amqp_codec.h"
-#include "config.h"
+#include "net/amqp_codec.h"
+#include "suite/config.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /* ctl.c - what the verbs of mtcctl share; see ctl.h */
 #include "ctl.h"
-#include "clock.h"
-#include "pg_plain.h"
-#include "rfc3339.h"
+#include "base/clock.h"
+#include "net/pg_plain.h"
+#include "base/rfc3339.h"
 
 #include <errno.h>
 #include <stdio.h>

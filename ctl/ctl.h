@@ -7,7 +7,7 @@
 #define MTC_CTL_H
 
 #include "broker.h"
-#include "config.h"
+#include "suite/config.h"
 
 #include <getopt.h>
 #include <libpq-fe.h>

@@ -7,8 +7,8 @@
  */
 #include "ctl.h"
 #include "output.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

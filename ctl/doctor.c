@@ -2,14 +2,14 @@
  * doctor.c - mtcctl doctor: looks at everything the suite depends on, and says what to do about what is not
  * well
  */
-#include "clock.h"
+#include "base/clock.h"
 #include "ctl.h"
 #include "http_plain.h"
 #include "migrate.h"
 #include "output.h"
 #include "programs.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <curl/curl.h>
 #include <hiredis/hiredis.h>

@@ -1,6 +1,6 @@
 /* http_plain.c - one blocking GET, for people's commands; see http_plain.h */
 #include "http_plain.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <curl/curl.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* main.c - mtcctl: the tool for people */
-#include "config.h"
+#include "suite/config.h"
 #include "ctl.h"
 #include "migrate.h"
 #include "ready.h"

@@ -1,8 +1,8 @@
 /* management.c - what only RabbitMQ's management API knows; see management.h */
 #include "management.h"
-#include "amqp_codec.h"
+#include "net/amqp_codec.h"
 #include "http_plain.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <curl/curl.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef MTC_MANAGEMENT_H
 #define MTC_MANAGEMENT_H
 
-#include "config.h"
+#include "suite/config.h"
 
 #include <jansson.h>
 

@@ -1,7 +1,7 @@
 /* migrate.c - mtcctl migrate; see migrate.h */
 #include "migrate.h"
 #include "output.h"
-#include "pg_plain.h"
+#include "net/pg_plain.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #ifndef MTC_MIGRATE_H
 #define MTC_MIGRATE_H
 
-#include "config.h"
+#include "suite/config.h"
 
 #include <stddef.h>
 

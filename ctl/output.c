@@ -1,6 +1,6 @@
 /* output.c - what a command found, as a table for people or as JSON for programs; see output.h */
 #include "output.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 /* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on; see
  * sync-worker/sender/pause.h */
-#include "clock.h"
+#include "base/clock.h"
 #include "ctl.h"
 #include "output.h"
-#include "topology.h"
+#include "suite/topology.h"
 
 #include <stdio.h>
 #include <unistd.h>

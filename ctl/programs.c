@@ -1,7 +1,7 @@
 /* programs.c - the running programs, as their /metrics and /readyz tell of them; see programs.h */
 #include "programs.h"
 #include "http_plain.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef MTC_PROGRAMS_H
 #define MTC_PROGRAMS_H
 
-#include "config.h"
+#include "suite/config.h"
 
 #include <jansson.h>
 #include <stddef.h>

@@ -4,7 +4,7 @@
 #ifndef MTC_READY_H
 #define MTC_READY_H
 
-#include "config.h"
+#include "suite/config.h"
 
 /* Exit status: 0 ready, 1 not, 2 wrong usage. What is missing is printed. */
 int ready_main(const struct config *config, int argc, char **argv);

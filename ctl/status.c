@@ -1,12 +1,12 @@
 /* status.c - mtcctl status and mtcctl top: one screen of how things stand */
-#include "clock.h"
+#include "base/clock.h"
 #include "ctl.h"
 #include "management.h"
 #include "output.h"
 #include "programs.h"
-#include "topology.h"
+#include "suite/topology.h"
 #include "version.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

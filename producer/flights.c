@@ -1,6 +1,6 @@
 /* flights.c - rows published and not yet marked, in publishing order; see flights.h */
 #include "flights.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* import.c - newline-delimited JSON events through mtc.emit; see import.h */
 #include "import.h"
-#include "pg_plain.h"
-#include "xalloc.h"
+#include "net/pg_plain.h"
+#include "base/xalloc.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef MTC_IMPORT_H
 #define MTC_IMPORT_H
 
-#include "config.h"
+#include "suite/config.h"
 
 #include <stdbool.h>
 

@@ -5,12 +5,12 @@
  * somebody's experiment, and must not stop the others.
  */
 #include "ledger.h"
-#include "clock.h"
-#include "envelope.h"
-#include "log.h"
-#include "settings.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "suite/envelope.h"
+#include "base/log.h"
+#include "suite/settings.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

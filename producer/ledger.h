@@ -8,8 +8,8 @@
 #ifndef MTC_LEDGER_H
 #define MTC_LEDGER_H
 
-#include "amqp_chan.h"
-#include "service.h"
+#include "net/amqp_chan.h"
+#include "suite/service.h"
 
 struct ledger;
 

@@ -1,7 +1,7 @@
 /* main.c - mtc-producer: from the outbox in PostgreSQL to RabbitMQ, and the outcomes back */
 #include "import.h"
 #include "producer.h"
-#include "service.h"
+#include "suite/service.h"
 
 #include <string.h>
 

@@ -1,8 +1,8 @@
 /* outbox_row.c - a row of mtc.relay_step() as a message; see outbox_row.h */
 #include "outbox_row.h"
-#include "envelope.h"
-#include "log.h"
-#include "topology.h"
+#include "suite/envelope.h"
+#include "base/log.h"
+#include "suite/topology.h"
 
 #include <stdlib.h>
 

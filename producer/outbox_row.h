@@ -4,7 +4,7 @@
 #ifndef MTC_OUTBOX_ROW_H
 #define MTC_OUTBOX_ROW_H
 
-#include "amqp_chan.h"
+#include "net/amqp_chan.h"
 
 #include <libpq-fe.h>
 

@@ -1,13 +1,13 @@
 /* producer.c - one connection to the broker shared by the relay and the ledger; see producer.h */
 #include "producer.h"
-#include "amqp_chan.h"
-#include "clock.h"
+#include "net/amqp_chan.h"
+#include "base/clock.h"
 #include "ledger.h"
-#include "log.h"
+#include "base/log.h"
 #include "relay.h"
-#include "settings.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/settings.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

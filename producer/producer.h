@@ -4,7 +4,7 @@
 #ifndef MTC_PRODUCER_H
 #define MTC_PRODUCER_H
 
-#include "service.h"
+#include "suite/service.h"
 
 /* The callbacks of service_description; see service.h. */
 void *producer_start(struct service *service);

@@ -7,13 +7,13 @@
  * milliseconds by itself.
  */
 #include "relay.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "flights.h"
-#include "log.h"
+#include "base/log.h"
 #include "outbox_row.h"
 #include "repeats.h"
-#include "settings.h"
-#include "xalloc.h"
+#include "suite/settings.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

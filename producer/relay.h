@@ -12,8 +12,8 @@
 #ifndef MTC_RELAY_H
 #define MTC_RELAY_H
 
-#include "amqp_chan.h"
-#include "service.h"
+#include "net/amqp_chan.h"
+#include "suite/service.h"
 
 struct relay;
 

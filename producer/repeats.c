@@ -1,6 +1,6 @@
 /* repeats.c - which rows may have been published before; see repeats.h */
 #include "repeats.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 

@@ -5,11 +5,11 @@
  * unchecked, which is a warning once a minute and a metric.
  */
 #include "hook.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "hook_body.h"
 #include "key_state.h"
 #include "problem.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

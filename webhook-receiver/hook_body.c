@@ -1,6 +1,6 @@
 /* hook_body.c - the body of a web-hook, held against the contract; see hook_body.h */
 #include "hook_body.h"
-#include "rfc3339.h"
+#include "base/rfc3339.h"
 
 #include <ctype.h>
 #include <inttypes.h>

@@ -18,7 +18,7 @@
 #ifndef MTC_KEY_STATE_H
 #define MTC_KEY_STATE_H
 
-#include "redis_conn.h"
+#include "net/redis_conn.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
 /* machines.c - which machines there are, as PostgreSQL last said; see machines.h */
 #include "machines.h"
-#include "clock.h"
-#include "log.h"
-#include "settings.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "suite/settings.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

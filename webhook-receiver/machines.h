@@ -8,7 +8,7 @@
 #define MTC_MACHINES_H
 
 #include "hook_body.h"
-#include "service.h"
+#include "suite/service.h"
 
 struct machines;
 

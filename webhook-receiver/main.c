@@ -1,6 +1,6 @@
 /* main.c - mtc-receiver: web-hooks from MTConnect onto the broker */
 #include "receiver.h"
-#include "service.h"
+#include "suite/service.h"
 
 int main(int argc, char **argv)
 {

@@ -1,6 +1,6 @@
 /* problem.c - errors as application/problem+json; see problem.h */
 #include "problem.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <jansson.h>

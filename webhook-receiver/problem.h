@@ -7,7 +7,7 @@
 #ifndef MTC_PROBLEM_H
 #define MTC_PROBLEM_H
 
-#include "http_server.h"
+#include "net/http_server.h"
 
 #include <stdint.h>
 

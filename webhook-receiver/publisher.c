@@ -1,10 +1,10 @@
 /* publisher.c - web-hooks onto mtc.cycle-times, with confirms; see publisher.h */
 #include "publisher.h"
-#include "amqp_chan.h"
-#include "envelope.h"
-#include "settings.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "net/amqp_chan.h"
+#include "suite/envelope.h"
+#include "suite/settings.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #ifndef MTC_PUBLISHER_H
 #define MTC_PUBLISHER_H
 
-#include "service.h"
+#include "suite/service.h"
 
 struct publisher;
 

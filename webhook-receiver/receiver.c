@@ -6,8 +6,8 @@
  */
 #include "receiver.h"
 #include "hook.h"
-#include "settings.h"
-#include "xalloc.h"
+#include "suite/settings.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -12,13 +12,13 @@
 #ifndef MTC_RECEIVER_H
 #define MTC_RECEIVER_H
 
-#include "http_server.h"
-#include "log.h"
+#include "net/http_server.h"
+#include "base/log.h"
 #include "machines.h"
 #include "publisher.h"
-#include "redis_conn.h"
+#include "net/redis_conn.h"
 #include "registration.h"
-#include "service.h"
+#include "suite/service.h"
 #include "signature.h"
 
 struct receiver_metrics {

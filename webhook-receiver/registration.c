@@ -4,13 +4,13 @@
  * Diagnostics: the first success is a line, and each failure a warning with the pause that follows.
  */
 #include "registration.h"
-#include "backoff.h"
-#include "clock.h"
-#include "http_client.h"
-#include "log.h"
-#include "settings.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "net/http_client.h"
+#include "base/log.h"
+#include "suite/settings.h"
 #include "version.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <jansson.h>
 #include <stdio.h>

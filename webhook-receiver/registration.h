@@ -7,7 +7,7 @@
 #ifndef MTC_REGISTRATION_H
 #define MTC_REGISTRATION_H
 
-#include "service.h"
+#include "suite/service.h"
 
 struct registration;
 

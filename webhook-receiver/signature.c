@@ -1,6 +1,6 @@
 /* signature.c - is this web-hook from who knows the secret, and from now?; see signature.h */
 #include "signature.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <ctype.h>
 #include <openssl/crypto.h>

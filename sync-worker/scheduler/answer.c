@@ -1,6 +1,6 @@
 /* answer.c - what MTConnect says of a machine's cycle time, in either of its two shapes; see answer.h */
 #include "answer.h"
-#include "rfc3339.h"
+#include "base/rfc3339.h"
 
 #include <jansson.h>
 #include <stdarg.h>

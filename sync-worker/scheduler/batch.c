@@ -1,7 +1,7 @@
 /* batch.c - observations on their way into mtc.apply_cycle_times(), as its JSON; see batch.h */
 #include "batch.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,11 +5,11 @@
  * letter; it is somebody's experiment or a name that drifted, and must not stop the others.
  */
 #include "intake.h"
-#include "envelope.h"
-#include "log.h"
-#include "rfc3339.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/envelope.h"
+#include "base/log.h"
+#include "base/rfc3339.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #ifndef MTC_INTAKE_H
 #define MTC_INTAKE_H
 
-#include "amqp_chan.h"
+#include "net/amqp_chan.h"
 #include "batch.h"
 #include "scheduler.h"
 

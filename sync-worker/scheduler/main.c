@@ -1,6 +1,6 @@
 /* main.c - mtc-scheduler: cycle times from MTConnect into PostgreSQL */
 #include "scheduler.h"
-#include "service.h"
+#include "suite/service.h"
 
 static bool on_switch(const char *name, const char *argument)
 {

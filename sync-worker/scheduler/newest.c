@@ -1,6 +1,6 @@
 /* newest.c - the newest observation of each machine that this process has seen; see newest.h */
 #include "newest.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <uthash.h>

@@ -6,10 +6,10 @@
  */
 #include "run.h"
 #include "answer.h"
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "version.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <jansson.h>

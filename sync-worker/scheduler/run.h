@@ -12,7 +12,7 @@
 #define MTC_RUN_H
 
 #include "batch.h"
-#include "http_client.h"
+#include "net/http_client.h"
 #include "scheduler.h"
 
 #include <libpq-fe.h>

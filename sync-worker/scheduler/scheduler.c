@@ -5,14 +5,14 @@
  * --once it is an error after ONCE_LIMIT_MS.
  */
 #include "scheduler.h"
-#include "amqp_conn.h"
-#include "clock.h"
+#include "net/amqp_conn.h"
+#include "base/clock.h"
 #include "intake.h"
-#include "log.h"
+#include "base/log.h"
 #include "run.h"
-#include "settings.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/settings.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -12,7 +12,7 @@
 #define MTC_SCHEDULER_H
 
 #include "newest.h"
-#include "service.h"
+#include "suite/service.h"
 
 enum failure { FAILURE_UNKNOWN, FAILURE_CONTRACT, FAILURE_NO_ANSWER, FAILURE_STATUS, FAILURES };
 

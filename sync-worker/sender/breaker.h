@@ -16,7 +16,7 @@
 #ifndef MTC_BREAKER_H
 #define MTC_BREAKER_H
 
-#include "backoff.h"
+#include "base/backoff.h"
 #include "verdict.h"
 
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* held.c - an event the sender holds for the broker; see held.h */
 #include "held.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #ifndef MTC_HELD_H
 #define MTC_HELD_H
 
-#include "envelope.h"
+#include "suite/envelope.h"
 
 #include <stdbool.h>
 #include <stdint.h>

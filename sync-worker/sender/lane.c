@@ -1,8 +1,8 @@
 /* lane.c - the lines of events, one a machine; see lane.h */
 #include "lane.h"
-#include "clock.h"
-#include "hash.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

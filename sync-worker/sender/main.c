@@ -1,6 +1,6 @@
 /* main.c - mtc-sender: from RabbitMQ to MTConnect, in order per machine */
 #include "sender.h"
-#include "service.h"
+#include "suite/service.h"
 
 int main(int argc, char **argv)
 {

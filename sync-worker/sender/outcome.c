@@ -1,7 +1,7 @@
 /* outcome.c - what became of events, as the ledger reads it; see outcome.h */
 #include "outcome.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <jansson.h>

@@ -1,8 +1,8 @@
 /* partition.c - this sender's consumers, one a partition; see partition.h */
 #include "partition.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "held.h"
-#include "log.h"
+#include "base/log.h"
 #include "rendezvous.h"
 #include "sender.h"
 #include "settle.h"

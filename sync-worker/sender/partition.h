@@ -11,8 +11,8 @@
 #ifndef MTC_PARTITION_H
 #define MTC_PARTITION_H
 
-#include "amqp_chan.h"
-#include "topology.h"
+#include "net/amqp_chan.h"
+#include "suite/topology.h"
 
 struct sender;
 struct held;

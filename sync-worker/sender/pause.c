@@ -1,9 +1,9 @@
 /* pause.c - has an operator paused the senders?; see pause.h */
 #include "pause.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "sender.h"
-#include "topology.h"
-#include "xalloc.h"
+#include "suite/topology.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 

@@ -5,8 +5,8 @@
  * are UUIDs nobody gets to choose against us. A ring says which is the oldest, an open table finds.
  */
 #include "recent.h"
-#include "hash.h"
-#include "xalloc.h"
+#include "base/hash.h"
+#include "base/xalloc.h"
 
 #include <stdint.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* rendezvous.c - which worker should have which partition; see rendezvous.h */
 #include "rendezvous.h"
-#include "hash.h"
+#include "base/hash.h"
 
 int32_t rendezvous_weight(const char *worker, int partition)
 {

@@ -5,13 +5,13 @@
  */
 #include "sender.h"
 #include "attempt.h"
-#include "clock.h"
-#include "log.h"
+#include "base/clock.h"
+#include "base/log.h"
 #include "pause.h"
-#include "settings.h"
+#include "suite/settings.h"
 #include "settle.h"
 #include "version.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

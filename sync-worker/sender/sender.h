@@ -9,15 +9,15 @@
 #ifndef MTC_SENDER_H
 #define MTC_SENDER_H
 
-#include "amqp_chan.h"
+#include "net/amqp_chan.h"
 #include "breaker.h"
-#include "http_client.h"
+#include "net/http_client.h"
 #include "lane.h"
 #include "partition.h"
 #include "recent.h"
-#include "redis_conn.h"
-#include "service.h"
-#include "topology.h"
+#include "net/redis_conn.h"
+#include "suite/service.h"
+#include "suite/topology.h"
 
 struct settle;
 

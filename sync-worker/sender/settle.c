@@ -1,10 +1,10 @@
 /* settle.c - an event's fate is known: tell it, then let go of the event; see settle.h */
 #include "settle.h"
-#include "clock.h"
+#include "base/clock.h"
 #include "held.h"
-#include "log.h"
+#include "base/log.h"
 #include "outcome.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -11,7 +11,7 @@
 #ifndef MTC_VERDICT_H
 #define MTC_VERDICT_H
 
-#include "http_client.h"
+#include "net/http_client.h"
 
 enum verdict { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_REPEAT, VERDICT_DEAD, VERDICT_REFUSED };
 

@@ -9,7 +9,7 @@
  * /reset            forgets the record
  */
 #include "sim.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

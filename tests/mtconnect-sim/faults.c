@@ -15,8 +15,8 @@
  *   garbage    answer with bytes that are no HTTP                 nothing is applied
  */
 #include "sim.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* main.c - mtconnect-sim: options, start, stop; see sim.h */
 #include "sim.h"
-#include "config.h"
-#include "log.h"
-#include "xalloc.h"
+#include "suite/config.h"
+#include "base/log.h"
+#include "base/xalloc.h"
 
 #include <curl/curl.h>
 #include <getopt.h>

@@ -1,7 +1,7 @@
 /* record.c - what arrived, in what order; see sim.h */
 #include "sim.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

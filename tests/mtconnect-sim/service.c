@@ -1,7 +1,7 @@
 /* service.c - the endpoints of MTConnect; see sim.h */
 #include "sim.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

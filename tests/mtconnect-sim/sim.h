@@ -12,8 +12,8 @@
 #ifndef SIM_H
 #define SIM_H
 
-#include "http_client.h"
-#include "http_server.h"
+#include "net/http_client.h"
+#include "net/http_server.h"
 
 #include <event2/event.h>
 #include <jansson.h>

@@ -13,8 +13,8 @@
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 #include "sim.h"
-#include "clock.h"
-#include "xalloc.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <event2/event.h>
 #include <openssl/evp.h>

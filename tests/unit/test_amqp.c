@@ -1,7 +1,7 @@
 /* test_amqp.c - what we encode, librabbitmq decodes; envelopes survive the journey */
 #include "unit.h"
-#include "envelope.h"
-#include "xalloc.h"
+#include "suite/envelope.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* test_common.c - configuration, secrets, logs, metrics, time, backoff */
 #include "unit.h"
-#include "backoff.h"
-#include "clock.h"
-#include "config.h"
-#include "log.h"
-#include "metrics.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "suite/config.h"
+#include "base/log.h"
+#include "base/metrics.h"
 
 #include <stdio.h>
 #include <stdlib.h>

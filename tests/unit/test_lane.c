@@ -2,7 +2,7 @@
 #include "unit.h"
 #include "lane.h"
 #include "partition.h"
-#include "xalloc.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #include "answer.h"
 #include "batch.h"
 #include "newest.h"
-#include "rfc3339.h"
+#include "base/rfc3339.h"
 
 #include <string.h>
 

@@ -1,0 +1,67 @@
+/*
+ * amqp_internal.h - what amqp_conn.c, amqp_handshake.c and amqp_chan.c know of each other, and nobody else
+ */
+#ifndef MTC_AMQP_INTERNAL_H
+#define MTC_AMQP_INTERNAL_H
+
+#include "net/amqp_chan.h"
+#include "base/backoff.h"
+
+#include <event2/bufferevent.h>
+
+#define AMQP_CHANNELS_MAX 300
+
+enum amqp_state {
+    AMQP_WAITING,    /* for the next attempt */
+    AMQP_CONNECTING, /* lookup and TCP */
+    AMQP_STARTING,   /* wants connection.start */
+    AMQP_TUNING,     /* wants connection.tune */
+    AMQP_OPENING,    /* wants connection.open-ok */
+    AMQP_UP,
+    AMQP_CLOSING, /* wants connection.close-ok */
+};
+
+struct amqp_conn {
+    struct event_base *base;
+    struct resolver *resolver;
+    struct amqp_conn_settings settings;
+    struct amqp_conn_events events;
+    void *arg;
+    char *url_copy, *user, *password, *host; /* url_copy holds user and host */
+    const char *vhost;                       /* so it does, or it is a constant */
+    int port;
+
+    enum amqp_state state;
+    bool blocked, failing, restarting;
+    char reason[256];
+    struct bufferevent *stream;
+    amqp_connection_state_t codec;
+    struct event *timer;  /* WAITING: next attempt; handshake and CLOSING: too late; UP: the tick */
+    struct event *failed; /* runs the teardown outside of whoever noticed */
+    struct backoff backoff;
+    int64_t heartbeat_ms, up_since_ms, last_received_ms, last_sent_ms;
+    int server_major;
+    uint32_t frame_max;
+    uint16_t channel_max;
+    struct amqp_chan *channels[AMQP_CHANNELS_MAX + 1];
+    void (*on_close_done)(void *arg);
+    void *close_arg;
+};
+
+struct evbuffer *amqp_conn_output(struct amqp_conn *conn);
+
+/* Sends a method of the connection itself (channel 0). */
+void amqp_conn_send(struct amqp_conn *conn, amqp_method_number_t id, void *decoded);
+
+/* Answers connection.start and connection.tune; the state moves on. */
+void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start_t *start);
+void amqp_handshake_on_tune(struct amqp_conn *conn, const amqp_connection_tune_t *tune);
+
+/* Handles a frame of this channel; amqp_conn.c owns the connection's channel 0. */
+void amqp_chan_on_frame(struct amqp_conn *conn, const amqp_frame_t *frame);
+void amqp_chan_drop_all(struct amqp_conn *conn);
+
+/* When the oldest unanswered call of any channel was sent; 0 if there is none. */
+int64_t amqp_chan_oldest_call_ms(const struct amqp_conn *conn);
+
+#endif

@@ -1,0 +1,165 @@
+/* http_links.c - the connections of an HTTP server, the longest silent first; see http_links.h */
+#include "net/http_links.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
+
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define SWEEP_MS 1000
+
+struct link {
+    int fd;
+    int64_t since_ms; /* accepted, or done with its last request */
+    bool busy, closing;
+    struct link *next, *previous;
+};
+
+struct http_links {
+    struct link *oldest, *youngest; /* by since_ms */
+    unsigned count, most;
+    int64_t request_ms;
+    struct event *sweep, *freed;
+    void (*again)(void *arg);
+    void *arg;
+};
+
+static void append(struct http_links *links, struct link *link)
+{
+    link->since_ms = mono_ms();
+    link->next = NULL;
+    link->previous = links->youngest;
+    if (links->youngest)
+        links->youngest->next = link;
+    else
+        links->oldest = link;
+    links->youngest = link;
+}
+
+static void take_out(struct http_links *links, struct link *link)
+{
+    if (link->previous)
+        link->previous->next = link->next;
+    else
+        links->oldest = link->next;
+    if (link->next)
+        link->next->previous = link->previous;
+    else
+        links->youngest = link->previous;
+}
+
+/* libmicrohttpd sees the end of the stream and cleans up. */
+static void close_link(struct link *link)
+{
+    link->closing = true;
+    shutdown(link->fd, SHUT_RDWR);
+}
+
+static bool is_silent(const struct link *link)
+{
+    return !link->busy && !link->closing;
+}
+
+static bool is_nearly_full(const struct http_links *links)
+{
+    return links->count >= links->most - links->most / 64 - 1;
+}
+
+/* Whoever comes next is more likely to want something than who has been silent for longest. */
+static void make_room(struct http_links *links)
+{
+    if (!is_nearly_full(links))
+        return;
+    struct link *link = links->oldest;
+    while (link && !is_silent(link))
+        link = link->next;
+    if (link)
+        close_link(link);
+}
+
+void http_links_on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                              enum MHD_ConnectionNotificationCode what)
+{
+    struct http_links *links = arg;
+    struct link *link = *context;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        link = xcalloc(1, sizeof *link);
+        link->fd = info ? info->connect_fd : -1;
+        *context = link;
+        make_room(links);
+        append(links, link);
+        links->count++;
+    } else if (link) {
+        if (is_nearly_full(links))
+            event_active(links->freed, EV_TIMEOUT, 0);
+        take_out(links, link);
+        links->count--;
+        free(link);
+        *context = NULL;
+    }
+}
+
+void http_links_set_busy(struct http_links *links, struct MHD_Connection *connection, bool busy)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct link *link = info ? info->socket_context : NULL;
+    if (!link)
+        return;
+    link->busy = busy;
+    take_out(links, link);
+    append(links, link);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_links *links = arg;
+    int64_t limit = mono_ms() - links->request_ms;
+    for (struct link *link = links->oldest; link && link->since_ms < limit; link = link->next) {
+        if (is_silent(link))
+            close_link(link);
+    }
+}
+
+static void on_freed(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct http_links *links = arg;
+    links->again(links->arg);
+}
+
+struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s,
+                                  void (*again)(void *arg), void *arg)
+{
+    struct http_links *links = xcalloc(1, sizeof *links);
+    links->most = most;
+    links->again = again;
+    links->arg = arg;
+    links->freed = evtimer_new(base, on_freed, links);
+    if (!links->freed)
+        out_of_memory(0);
+    links->request_ms = (int64_t)request_s * 1000;
+    if (request_s) {
+        struct timeval period = ms_to_timeval(SWEEP_MS);
+        links->sweep = event_new(base, -1, EV_PERSIST, on_sweep, links);
+        if (!links->sweep)
+            out_of_memory(0);
+        event_add(links->sweep, &period);
+    }
+    return links;
+}
+
+void http_links_free(struct http_links *links)
+{
+    if (!links)
+        return;
+    if (links->sweep)
+        event_free(links->sweep);
+    event_free(links->freed);
+    free(links);
+}

@@ -1,0 +1,377 @@
+/* http_server.c - libmicrohttpd inside the program's own event loop; see http_server.h */
+#include "net/http_server.h"
+#include "base/clock.h"
+#include "net/http_links.h"
+#include "base/xalloc.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum progress {
+    READING,   /* the body is coming in */
+    HANDLED,   /* the handler has it */
+    SUSPENDED, /* the handler kept it; libmicrohttpd is told to wait */
+    ANSWERED,  /* response is set, or NULL for an abort */
+};
+
+struct http_exchange {
+    struct http_server *server;
+    struct MHD_Connection *connection;
+    const char *method;
+    char *path, *body;
+    size_t body_len, body_room;
+    bool too_large;
+    enum progress progress;
+    unsigned status;
+    struct MHD_Response *response;
+    struct http_exchange *next, *previous; /* in server->open */
+};
+
+struct http_server {
+    struct event *readable, *timeout;
+    struct http_links *links;
+    struct MHD_Daemon *daemon;
+    struct http_limits limits;
+    http_handler handler;
+    void *arg;
+    unsigned port;
+    struct http_exchange *open;
+};
+
+static struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection,
+                                          const char *method, const char *path)
+{
+    struct http_exchange *exchange = xcalloc(1, sizeof *exchange);
+    exchange->server = server;
+    exchange->connection = connection;
+    exchange->method = method;
+    exchange->path = xstrdup(path);
+    exchange->next = server->open;
+    if (server->open)
+        server->open->previous = exchange;
+    server->open = exchange;
+    return exchange;
+}
+
+static void on_exchange_completed(void *arg, struct MHD_Connection *connection, void **state,
+                                  enum MHD_RequestTerminationCode code)
+{
+    (void)code;
+    struct http_server *server = arg;
+    struct http_exchange *exchange = *state;
+    if (!exchange)
+        return;
+    http_links_set_busy(server->links, connection, false);
+    if (exchange->previous)
+        exchange->previous->next = exchange->next;
+    else
+        server->open = exchange->next;
+    if (exchange->next)
+        exchange->next->previous = exchange->previous;
+    if (exchange->response)
+        MHD_destroy_response(exchange->response);
+    free(exchange->path);
+    free(exchange->body);
+    free(exchange);
+    *state = NULL;
+}
+
+static void keep_body(struct http_exchange *exchange, const char *data, size_t len)
+{
+    if (exchange->too_large || exchange->body_len + len > exchange->server->limits.body_max) {
+        exchange->too_large = true;
+        return;
+    }
+    if (exchange->body_len + len + 1 > exchange->body_room) {
+        exchange->body_room = (exchange->body_len + len + 1) * 2;
+        exchange->body = xrealloc(exchange->body, exchange->body_room);
+    }
+    memcpy(exchange->body + exchange->body_len, data, len);
+    exchange->body_len += len;
+    exchange->body[exchange->body_len] = '\0';
+}
+
+static enum MHD_Result give_answer(struct http_exchange *exchange)
+{
+    if (!exchange->response)
+        return MHD_NO; /* libmicrohttpd then closes the connection */
+    return MHD_queue_response(exchange->connection, exchange->status, exchange->response);
+}
+
+static void refuse_large(struct http_exchange *exchange)
+{
+    char body[160];
+    int len = snprintf(body, sizeof body,
+                       "{\"type\":\"about:blank\",\"title\":\"Content Too Large\",\"status\":413,"
+                       "\"detail\":\"the body is larger than %zu bytes\"}",
+                       exchange->server->limits.body_max);
+    http_reply(exchange, 413, "application/problem+json", body, (size_t)len, NULL);
+}
+
+/* What announces itself as too large is not even read. */
+static bool announces_too_much(const struct http_exchange *exchange)
+{
+    const char *text = http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    return text && strtoull(text, NULL, 10) > exchange->server->limits.body_max;
+}
+
+static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
+                                  const char *method, const char *version, const char *data, size_t *data_len,
+                                  void **state)
+{
+    (void)version;
+    struct http_server *server = arg;
+    struct http_exchange *exchange = *state;
+    if (!exchange) {
+        *state = exchange = exchange_new(server, connection, method, url);
+        if (!announces_too_much(exchange))
+            return MHD_YES;
+        refuse_large(exchange);
+        return give_answer(exchange);
+    }
+    if (*data_len > 0) {
+        keep_body(exchange, data, *data_len);
+        *data_len = 0;
+        return MHD_YES;
+    }
+    if (exchange->progress == READING) {
+        exchange->progress = HANDLED;
+        http_links_set_busy(server->links, connection, true);
+        if (exchange->too_large)
+            refuse_large(exchange);
+        else
+            server->handler(exchange, server->arg);
+    }
+    if (exchange->progress == HANDLED) {
+        exchange->progress = SUSPENDED;
+        MHD_suspend_connection(connection);
+        return MHD_YES;
+    }
+    return give_answer(exchange);
+}
+
+/* Lets the daemon work, then asks it when it wants to be called at the latest. */
+static void run_daemon(struct http_server *server)
+{
+    MHD_run(server->daemon);
+    MHD_UNSIGNED_LONG_LONG wait_ms;
+    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES) {
+        struct timeval wait = ms_to_timeval((int64_t)wait_ms);
+        event_add(server->timeout, &wait);
+    } else {
+        event_del(server->timeout);
+    }
+}
+
+static void on_event(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    run_daemon(arg);
+}
+
+static void run_again(void *arg)
+{
+    run_daemon(arg);
+}
+
+/* "127.0.0.1:80" or "[::1]:80"; libevent's own parser refuses port 0. */
+static bool parse_address(const char *address, struct sockaddr_storage *where, socklen_t *len)
+{
+    char host[64];
+    const char *colon = strrchr(address, ':');
+    char *end;
+    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
+    if (!colon || end == colon + 1 || *end || port > 65535 || (size_t)(colon - address) >= sizeof host)
+        return false;
+    memcpy(host, address, (size_t)(colon - address));
+    host[colon - address] = '\0';
+    memset(where, 0, sizeof *where);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)where;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)where;
+    size_t host_len = strlen(host);
+    if (host_len > 2 && host[0] == '[' && host[host_len - 1] == ']') {
+        host[host_len - 1] = '\0';
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        *len = sizeof *v6;
+        return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1;
+    }
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons((uint16_t)port);
+    *len = sizeof *v4;
+    return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
+}
+
+/* A listening socket for "host:port", or -1 with a message. */
+static int listen_on(const char *address, bool share, unsigned *port, char *error, size_t error_size)
+{
+    struct sockaddr_storage where;
+    socklen_t len;
+    if (!parse_address(address, &where, &len)) {
+        snprintf(error, error_size, "\"%s\" is no numeric address and port", address);
+        return -1;
+    }
+    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+        bind(fd, (struct sockaddr *)&where, len) != 0 || listen(fd, 1024) != 0) {
+        snprintf(error, error_size, "cannot listen on %s: %s", address, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    socklen_t got = sizeof where;
+    if (getsockname(fd, (struct sockaddr *)&where, &got) == 0)
+        *port = ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
+                                                  : ((struct sockaddr_in *)&where)->sin_port);
+    return fd;
+}
+
+struct http_server *http_server_new(struct event_base *base, const char *address,
+                                    const struct http_limits *limits, http_handler handler, void *arg,
+                                    char *error, size_t error_size)
+{
+    unsigned port = 0;
+    int fd = listen_on(address, limits->share_port, &port, error, error_size);
+    if (fd < 0)
+        return NULL;
+    struct http_server *server = xcalloc(1, sizeof *server);
+    server->limits = *limits;
+    server->handler = handler;
+    server->arg = arg;
+    server->port = port;
+    unsigned connections = limits->connections_max ? limits->connections_max : 1024;
+    size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
+    server->links = http_links_new(base, connections, limits->request_s, run_again, server);
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
+        fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server, MHD_OPTION_CONNECTION_TIMEOUT,
+        limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_NOTIFY_CONNECTION, http_links_on_connection, server->links, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    if (!info) {
+        snprintf(error, error_size, "cannot start the HTTP server on %s", address);
+        close(fd);
+        http_links_free(server->links);
+        free(server);
+        return NULL;
+    }
+    server->readable = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, on_event, server);
+    server->timeout = evtimer_new(base, on_event, server);
+    if (!server->readable || !server->timeout)
+        out_of_memory(0);
+    event_add(server->readable, NULL);
+    run_daemon(server);
+    return server;
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    /* libmicrohttpd refuses to stop with suspended connections. */
+    for (struct http_exchange *exchange = server->open; exchange; exchange = exchange->next) {
+        if (exchange->progress == SUSPENDED) {
+            exchange->progress = ANSWERED;
+            MHD_resume_connection(exchange->connection);
+        }
+    }
+    MHD_run(server->daemon);
+    event_free(server->readable);
+    event_free(server->timeout);
+    MHD_stop_daemon(server->daemon);
+    http_links_free(server->links);
+    free(server);
+}
+
+void http_server_stop_listening(struct http_server *server)
+{
+    MHD_socket fd = MHD_quiesce_daemon(server->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
+unsigned http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+const char *http_method(const struct http_exchange *exchange)
+{
+    return exchange->method;
+}
+
+const char *http_path(const struct http_exchange *exchange)
+{
+    return exchange->path;
+}
+
+const char *http_body(const struct http_exchange *exchange, size_t *len)
+{
+    *len = exchange->body_len;
+    return exchange->body ? exchange->body : "";
+}
+
+const char *http_header(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_HEADER_KIND, name);
+}
+
+const char *http_query(const struct http_exchange *exchange, const char *name)
+{
+    return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+int http_fd(const struct http_exchange *exchange)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+static void finish(struct http_exchange *exchange)
+{
+    bool resume = exchange->progress == SUSPENDED;
+    exchange->progress = ANSWERED;
+    if (resume) {
+        MHD_resume_connection(exchange->connection);
+        /* A daemon without threads does not wake by itself; and nothing may run inside the caller. */
+        event_active(exchange->server->timeout, EV_TIMEOUT, 0);
+    }
+}
+
+void http_reply_response(struct http_exchange *exchange, unsigned status, struct MHD_Response *response)
+{
+    exchange->status = status;
+    exchange->response = response;
+    finish(exchange);
+}
+
+void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type, const void *body,
+                size_t len, const struct http_extra *extras)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    if (!response)
+        out_of_memory(len);
+    if (content_type)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, content_type);
+    for (; extras && extras->name; extras++)
+        MHD_add_response_header(response, extras->name, extras->value);
+    http_reply_response(exchange, status, response);
+}
+
+void http_abort(struct http_exchange *exchange)
+{
+    exchange->response = NULL;
+    finish(exchange);
+}

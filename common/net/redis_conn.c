@@ -1,0 +1,321 @@
+/*
+ * redis_conn.c - a Redis connection that never stops the loop and always comes back; see redis_conn.h
+ *
+ * Diagnostics: losing or not reaching Redis is a warning, once a minute while it lasts (plan, section 9).
+ */
+#include "net/redis_conn.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "suite/config.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+
+#include <curl/curl.h>
+#include <hiredis/adapters/libevent.h>
+#include <hiredis/async.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum redis_state { REDIS_WAITING, REDIS_RESOLVING, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
+
+struct redis_conn {
+    struct event_base *base;
+    struct resolver *resolver;
+    struct redis_conn_settings settings;
+    char *host, *user, *password, *database;
+    int port;
+    enum redis_state state;
+    struct resolve_query *lookup;
+    redisAsyncContext *context;
+    struct event *timer;  /* next attempt, or the watch over one */
+    struct event *failed; /* runs the teardown outside of whoever noticed */
+    struct backoff backoff;
+    struct log_limit limit;
+    char reason[160];
+    int pending;
+    int64_t progress_ms; /* when the oldest unanswered command was sent, or the last answer came */
+    bool freeing;
+};
+
+struct pending {
+    struct redis_conn *conn;
+    redis_done done;
+    void *arg;
+};
+
+static void start_attempt(struct redis_conn *conn);
+
+static void arm(struct redis_conn *conn, int64_t ms)
+{
+    struct timeval wait = ms_to_timeval(ms);
+    event_add(conn->timer, &wait);
+}
+
+static void fail(struct redis_conn *conn, const char *reason)
+{
+    if (conn->state == REDIS_WAITING || conn->freeing)
+        return;
+    snprintf(conn->reason, sizeof conn->reason, "%s", reason);
+    event_active(conn->failed, EV_TIMEOUT, 0);
+}
+
+static void drop_context(struct redis_conn *conn)
+{
+    if (conn->lookup)
+        resolve_cancel(conn->lookup);
+    conn->lookup = NULL;
+    redisAsyncContext *context = conn->context;
+    conn->context = NULL;
+    if (context) {
+        context->data = NULL; /* hiredis calls back from inside; on_disconnect then knows it is us */
+        redisAsyncFree(context);
+    }
+}
+
+static void on_failed(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct redis_conn *conn = arg;
+    if (conn->state == REDIS_WAITING)
+        return;
+    bool was_up = conn->state == REDIS_UP;
+    conn->state = REDIS_WAITING;
+    drop_context(conn);
+    int64_t pause = backoff_next_ms(&conn->backoff);
+    if (was_up || log_limit_ok(&conn->limit, 60000))
+        log_warn(was_up ? "lost Redis; going on without it" : "cannot reach Redis; going on without it",
+                 LF_S("host", conn->host), LF_I("port", conn->port), LF_S("reason", conn->reason));
+    arm(conn, pause);
+}
+
+static void on_reply(redisAsyncContext *context, void *reply, void *arg)
+{
+    (void)context;
+    struct pending *pending = arg;
+    struct redis_conn *conn = pending->conn;
+    conn->pending--;
+    conn->progress_ms = mono_ms();
+    pending->done(reply, pending->arg);
+    free(pending);
+}
+
+bool redis_conn_command(struct redis_conn *conn, int count, const char **words, redis_done done, void *arg)
+{
+    if (!redis_conn_is_up(conn))
+        return false;
+    struct pending *pending = xmalloc(sizeof *pending);
+    *pending = (struct pending){.conn = conn, .done = done, .arg = arg};
+    if (conn->pending++ == 0)
+        conn->progress_ms = mono_ms();
+    if (redisAsyncCommandArgv(conn->context, on_reply, pending, count, words, NULL) != REDIS_OK) {
+        conn->pending--;
+        free(pending);
+        return false;
+    }
+    return true;
+}
+
+static void on_greeted(redisAsyncContext *context, void *reply, void *arg)
+{
+    struct redis_conn *conn = arg;
+    const redisReply *answer = reply;
+    if (!answer || conn->context != context || conn->state != REDIS_GREETING)
+        return; /* going down; on_disconnect says why */
+    if (answer->type == REDIS_REPLY_ERROR) {
+        fail(conn, answer->str);
+        return;
+    }
+    conn->state = REDIS_UP;
+    backoff_reset(&conn->backoff);
+    conn->limit = (struct log_limit){0};
+    log_info("connected to Redis", LF_S("host", conn->host), LF_I("port", conn->port));
+    arm(conn, conn->settings.timeout_ms / 2);
+}
+
+static void on_refused(redisAsyncContext *context, void *reply, void *arg)
+{
+    struct redis_conn *conn = arg;
+    const redisReply *answer = reply;
+    if (answer && conn->context == context && answer->type == REDIS_REPLY_ERROR)
+        fail(conn, answer->str);
+}
+
+/* Logs in, chooses the database, and asks for a sign of life last: answers come in order. */
+static void greet(struct redis_conn *conn)
+{
+    char error[160];
+    char *password = NULL;
+    int sent = REDIS_OK;
+    conn->state = REDIS_GREETING;
+    if (*conn->settings.password_file) {
+        password = secret_read(conn->settings.password_file, error, sizeof error);
+        if (!password) {
+            fail(conn, error);
+            return;
+        }
+    } else if (conn->password) {
+        password = xstrdup(conn->password);
+    }
+    if (password && conn->user)
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s %s", conn->user, password);
+    else if (password)
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s", password);
+    free(password);
+    if (conn->database)
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "SELECT %s", conn->database);
+    sent |= redisAsyncCommand(conn->context, on_greeted, conn, "PING");
+    if (sent != REDIS_OK)
+        fail(conn, "cannot send the greeting");
+}
+
+static void on_connect(const redisAsyncContext *context, int status)
+{
+    struct redis_conn *conn = context->data;
+    if (!conn)
+        return;
+    if (status == REDIS_OK) {
+        greet(conn);
+        return;
+    }
+    conn->context = NULL; /* hiredis frees it after this */
+    fail(conn, context->errstr);
+}
+
+static void on_disconnect(const redisAsyncContext *context, int status)
+{
+    struct redis_conn *conn = context->data;
+    if (!conn)
+        return;
+    conn->context = NULL; /* hiredis frees it after this */
+    fail(conn, status == REDIS_OK ? "closed" : context->errstr);
+}
+
+static void on_address(const char *address, const char *error, void *arg)
+{
+    struct redis_conn *conn = arg;
+    conn->lookup = NULL;
+    if (!address) {
+        fail(conn, error);
+        return;
+    }
+    conn->state = REDIS_CONNECTING;
+    conn->context = redisAsyncConnect(address, conn->port);
+    if (!conn->context)
+        out_of_memory(0);
+    if (conn->context->err) {
+        fail(conn, conn->context->errstr);
+        return;
+    }
+    conn->context->data = conn;
+    if (redisLibeventAttach(conn->context, conn->base) != REDIS_OK ||
+        redisAsyncSetConnectCallback(conn->context, on_connect) != REDIS_OK ||
+        redisAsyncSetDisconnectCallback(conn->context, on_disconnect) != REDIS_OK)
+        fail(conn, "hiredis refuses the event loop");
+}
+
+static void start_attempt(struct redis_conn *conn)
+{
+    conn->state = REDIS_RESOLVING;
+    arm(conn, conn->settings.timeout_ms);
+    conn->lookup = resolve_start(conn->resolver, conn->host, on_address, conn);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct redis_conn *conn = arg;
+    if (conn->state == REDIS_WAITING) {
+        start_attempt(conn);
+    } else if (conn->state != REDIS_UP) {
+        fail(conn, "no connection in time");
+    } else if (conn->pending && mono_ms() - conn->progress_ms > conn->settings.timeout_ms) {
+        fail(conn, "no answer in time");
+    } else {
+        arm(conn, conn->settings.timeout_ms / 2);
+    }
+}
+
+static char *take_part(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    if (curl_url_get(url, part, &text, CURLU_URLDECODE) != CURLUE_OK || !text || !*text) {
+        curl_free(text);
+        return NULL;
+    }
+    char *copy = xstrdup(text);
+    curl_free(text);
+    return copy;
+}
+
+static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
+{
+    CURLU *url = curl_url();
+    if (!url)
+        out_of_memory(0);
+    char *scheme = NULL, *port = NULL, *path = NULL;
+    if (curl_url_set(url, CURLUPART_URL, conn->settings.url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+        scheme = take_part(url, CURLUPART_SCHEME);
+        conn->host = take_part(url, CURLUPART_HOST);
+        conn->user = take_part(url, CURLUPART_USER);
+        conn->password = take_part(url, CURLUPART_PASSWORD);
+        port = take_part(url, CURLUPART_PORT);
+        path = take_part(url, CURLUPART_PATH);
+    }
+    curl_url_cleanup(url);
+    bool ok = scheme && strcmp(scheme, "redis") == 0 && conn->host;
+    conn->port = port ? (int)strtol(port, NULL, 10) : 6379; /* libcurl has checked that it is a port */
+    if (path && path[1])
+        conn->database = xstrdup(path + 1);
+    if (conn->database && strspn(conn->database, "0123456789") != strlen(conn->database))
+        ok = false;
+    if (!ok)
+        snprintf(error, error_size, "redis.url is no redis://[user:password@]host[:port][/database]");
+    free(scheme);
+    free(port);
+    free(path);
+    return ok;
+}
+
+struct redis_conn *redis_conn_new(struct event_base *base, struct resolver *resolver,
+                                  const struct redis_conn_settings *settings, char *error, size_t error_size)
+{
+    struct redis_conn *conn = xcalloc(1, sizeof *conn);
+    conn->base = base;
+    conn->resolver = resolver;
+    conn->settings = *settings;
+    conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
+    conn->timer = evtimer_new(base, on_timer, conn);
+    conn->failed = evtimer_new(base, on_failed, conn);
+    if (!conn->timer || !conn->failed)
+        out_of_memory(0);
+    if (!parse_url(conn, error, error_size)) {
+        redis_conn_free(conn);
+        return NULL;
+    }
+    arm(conn, 0);
+    return conn;
+}
+
+void redis_conn_free(struct redis_conn *conn)
+{
+    if (!conn)
+        return;
+    conn->freeing = true;
+    conn->state = REDIS_WAITING; /* callbacks from drop_context see it down */
+    drop_context(conn);
+    event_free(conn->timer);
+    event_free(conn->failed);
+    free(conn->host);
+    free(conn->user);
+    free(conn->password);
+    free(conn->database);
+    free(conn);
+}
+
+bool redis_conn_is_up(const struct redis_conn *conn)
+{
+    return conn && conn->state == REDIS_UP && conn->context;
+}

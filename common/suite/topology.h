@@ -1,0 +1,46 @@
+/*
+ * topology.h - the exchanges and queues of the suite, declared in one place
+ *
+ *   mtc.events      x-consistent-hash exchange, routing key = machine, bound to mtc.events.0 .. N-1
+ *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as the net
+ *                   underneath
+ *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
+ *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
+ *   mtc.control     quorum queue of at most one message; while there is one, senders pause (mtcctl pause)
+ *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
+ *
+ * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed by
+ * declaring, and an upgrade in place must go on working); only a missing one is made, with arguments for the
+ * broker's version: RabbitMQ 4 drops, or dead-letters, a message after 20 redeliveries unless
+ * x-delivery-limit is -1, while 3.x takes the same -1 for "after the first". Source:
+ * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling, and measured on 3.10.8 and 4.0.5.
+ */
+#ifndef MTC_TOPOLOGY_H
+#define MTC_TOPOLOGY_H
+
+#include "net/amqp_chan.h"
+
+#define TOPOLOGY_EVENTS      "mtc.events"
+#define TOPOLOGY_DEAD        "mtc.dead"
+#define TOPOLOGY_OUTCOMES    "mtc.outcomes"
+#define TOPOLOGY_CONTROL     "mtc.control"
+#define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
+
+#define TOPOLOGY_NAME_BYTES 32
+
+/* "mtc.events.<partition>" */
+const char *topology_partition_name(int partition, char out[TOPOLOGY_NAME_BYTES]);
+
+struct topology;
+
+/* error is NULL when all is there. */
+typedef void (*topology_done)(const char *error, void *arg);
+
+/*
+ * Declares everything on a channel of its own. done is called once, unless the connection is lost first: then
+ * the owner calls topology_forget() from its on_down.
+ */
+struct topology *topology_declare(struct amqp_conn *conn, int partitions, topology_done done, void *arg);
+void topology_forget(struct topology *topology);
+
+#endif
