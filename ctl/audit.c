@@ -1,10 +1,11 @@
 /*
  * audit.c - mtcctl audit: is every event accounted for?
  *
- * committed = waiting + published + delivered + dead holds by the ledger's making. What can go wrong is that
- * the ledger says something of the broker that is not so: an event that is "published" must be in a
- * partition, in a sender's hands, or its outcome on its way; one that is "dead" must lie in mtc.dead, unless
- * an operator has dropped it. Every event that does not fit is named.
+ * committed = waiting + published + delivered + dead holds by the ledger's making. What can go
+ * wrong is that the ledger says something of the broker that is not so: an event that is
+ * "published" must be in a partition, in a sender's hands, or its outcome on its way; one that is
+ * "dead" must lie in mtc.dead, unless an operator has dropped it. Every event that does not fit is
+ * named.
  */
 #include "ctl.h"
 #include "management.h"
@@ -37,7 +38,8 @@ struct audit {
 
 static void problem(struct audit *audit, const char *event, const char *what)
 {
-    json_array_append_new(audit->problems, json_pack("{s:s, s:s}", "event", event, "problem", what));
+    json_array_append_new(audit->problems,
+                          json_pack("{s:s, s:s}", "event", event, "problem", what));
 }
 
 static long long cell(const PGresult *result, int column)
@@ -47,13 +49,13 @@ static long long cell(const PGresult *result, int column)
 
 static bool count_ledger(struct audit *audit)
 {
-    PGresult *result =
-        ctl_query(&audit->ctl,
-                  "SELECT count(*), count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state "
-                  "= 'published'),"
-                  " count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'dead'),"
-                  " count(*) FILTER (WHERE state = 'dead' AND note = 'dropped') FROM mtc.event",
-                  0, NULL);
+    PGresult *result = ctl_query(
+        &audit->ctl,
+        "SELECT count(*), count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state "
+        "= 'published'),"
+        " count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'dead'),"
+        " count(*) FILTER (WHERE state = 'dead' AND note = 'dropped') FROM mtc.event",
+        0, NULL);
     if (!result)
         return false;
     audit->committed = cell(result, 0);
@@ -99,15 +101,18 @@ static bool count_broker(struct audit *audit)
     return true;
 }
 
-/* Published, and the broker has fewer than that: which, if it is not clear which, the oldest are named. */
+/* Published, and the broker has fewer than that: which, if it is not clear which, the oldest are
+ * named. */
 static bool name_lost(struct audit *audit)
 {
     char limit[24];
-    snprintf(limit, sizeof limit, "%lld", audit->published - audit->in_partitions - audit->in_hands);
+    snprintf(limit, sizeof limit, "%lld",
+             audit->published - audit->in_partitions - audit->in_hands);
     const char *values[] = {limit};
     PGresult *result = ctl_query(
-        &audit->ctl, "SELECT event_id FROM mtc.event WHERE state = 'published' ORDER BY id LIMIT $1::bigint",
-        1, values);
+        &audit->ctl,
+        "SELECT event_id FROM mtc.event WHERE state = 'published' ORDER BY id LIMIT $1::bigint", 1,
+        values);
     if (!result)
         return false;
     for (int row = 0; row < PQntuples(result); row++)
@@ -164,7 +169,8 @@ static bool compare_dead(struct audit *audit)
     /* The ledger first: a letter is confirmed before its outcome is told. */
     PGresult *result = ctl_query(
         &audit->ctl,
-        "SELECT event_id FROM mtc.event WHERE state = 'dead' AND note IS DISTINCT FROM 'dropped'", 0, NULL);
+        "SELECT event_id FROM mtc.event WHERE state = 'dead' AND note IS DISTINCT FROM 'dropped'",
+        0, NULL);
     bool ok = result && read_dead_letters(audit, &table);
     for (int row = 0; ok && row < PQntuples(result); row++) {
         struct known *known;
@@ -199,8 +205,10 @@ static bool look(struct audit *audit)
 
 static void print_all(const struct audit *audit)
 {
-    printf("committed %lld = waiting %lld + published %lld + delivered %lld + dead %lld (dropped %lld)\n",
-           audit->committed, audit->waiting, audit->published, audit->delivered, audit->dead, audit->dropped);
+    printf(
+        "committed %lld = waiting %lld + published %lld + delivered %lld + dead %lld (dropped %lld)\n",
+        audit->committed, audit->waiting, audit->published, audit->delivered, audit->dead,
+        audit->dropped);
     printf("broker: %lld in the partitions, %lld in senders' hands, %lld batches of outcomes\n",
            audit->in_partitions, audit->in_hands, audit->outcomes);
     size_t i;
@@ -216,11 +224,12 @@ static void print_all(const struct audit *audit)
 static json_t *as_json(const struct audit *audit)
 {
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "committed",
-                     (json_int_t)audit->committed, "waiting", (json_int_t)audit->waiting, "published",
-                     (json_int_t)audit->published, "delivered", (json_int_t)audit->delivered, "dead",
-                     (json_int_t)audit->dead, "dropped", (json_int_t)audit->dropped, "in_partitions",
-                     (json_int_t)audit->in_partitions, "in_hands", (json_int_t)audit->in_hands,
-                     "outcome_batches", (json_int_t)audit->outcomes, "problems", audit->problems);
+                     (json_int_t)audit->committed, "waiting", (json_int_t)audit->waiting,
+                     "published", (json_int_t)audit->published, "delivered",
+                     (json_int_t)audit->delivered, "dead", (json_int_t)audit->dead, "dropped",
+                     (json_int_t)audit->dropped, "in_partitions", (json_int_t)audit->in_partitions,
+                     "in_hands", (json_int_t)audit->in_hands, "outcome_batches",
+                     (json_int_t)audit->outcomes, "problems", audit->problems);
 }
 
 int audit_main(const struct config *config, int argc, char **argv)

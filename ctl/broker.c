@@ -59,26 +59,30 @@ static bool log_in(struct broker *broker, const struct config *config, const cha
     struct timeval limit = ms_to_timeval(broker->timeout_ms);
     bool ok = false;
     amqp_socket_t *socket = amqp_tcp_socket_new(broker->conn);
-    amqp_table_entry_t entry = {.key = amqp_text("connection_name"),
-                                .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(name)}};
+    amqp_table_entry_t entry = {
+        .key = amqp_text("connection_name"),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(name)}};
     amqp_table_t properties = {.num_entries = 1, .entries = &entry};
     if (!socket)
         out_of_memory(0);
     if (amqp_parse_url(url, &info) != AMQP_STATUS_OK || info.ssl) {
-        snprintf(broker->error, sizeof broker->error, "amqp.url is no amqp://user:password@host:port/vhost");
+        snprintf(broker->error, sizeof broker->error,
+                 "amqp.url is no amqp://user:password@host:port/vhost");
     } else if (*config->amqp_password_file &&
-               !(password = secret_read(config->amqp_password_file, broker->error, sizeof broker->error))) {
+               !(password = secret_read(config->amqp_password_file, broker->error,
+                                        sizeof broker->error))) {
         /* it has said why */
     } else {
         int status = amqp_socket_open_noblock(socket, info.host, info.port, &limit);
         if (status != AMQP_STATUS_OK)
-            snprintf(broker->error, sizeof broker->error, "cannot reach RabbitMQ at %s:%d: %s", info.host,
-                     info.port, amqp_error_string2(status));
+            snprintf(broker->error, sizeof broker->error, "cannot reach RabbitMQ at %s:%d: %s",
+                     info.host, info.port, amqp_error_string2(status));
         else
             ok = is_good(broker,
                          amqp_login_with_properties(broker->conn, *info.vhost ? info.vhost : "/", 0,
-                                                    AMQP_FRAME_BYTES, 0, &properties, AMQP_SASL_METHOD_PLAIN,
-                                                    info.user, password ? password : info.password),
+                                                    AMQP_FRAME_BYTES, 0, &properties,
+                                                    AMQP_SASL_METHOD_PLAIN, info.user,
+                                                    password ? password : info.password),
                          "RabbitMQ refuses the login");
     }
     free(url);
@@ -91,13 +95,16 @@ static void read_version(struct broker *broker)
     const amqp_table_t *table = amqp_get_server_properties(broker->conn);
     for (int i = 0; table && i < table->num_entries; i++) {
         const amqp_table_entry_t *entry = &table->entries[i];
-        if (amqp_bytes_equal_text(entry->key, "version") && entry->value.kind == AMQP_FIELD_KIND_UTF8)
-            snprintf(broker->version, sizeof broker->version, "%.*s", (int)entry->value.value.bytes.len,
+        if (amqp_bytes_equal_text(entry->key, "version") &&
+            entry->value.kind == AMQP_FIELD_KIND_UTF8)
+            snprintf(broker->version, sizeof broker->version, "%.*s",
+                     (int)entry->value.value.bytes.len,
                      (const char *)entry->value.value.bytes.bytes);
     }
 }
 
-struct broker *broker_connect(const struct config *config, const char *name, char *error, size_t error_size)
+struct broker *broker_connect(const struct config *config, const char *name, char *error,
+                              size_t error_size)
 {
     struct broker *broker = xcalloc(1, sizeof *broker);
     broker->conn = amqp_new_connection();
@@ -125,8 +132,8 @@ void broker_close(struct broker *broker)
 {
     if (!broker)
         return;
-    amqp_connection_close(broker->conn,
-                          AMQP_REPLY_SUCCESS); /* a broker that is gone has everything back anyway */
+    amqp_connection_close(
+        broker->conn, AMQP_REPLY_SUCCESS); /* a broker that is gone has everything back anyway */
     amqp_destroy_connection(broker->conn);
     free(broker);
 }
@@ -153,7 +160,8 @@ static bool open_channel(struct broker *broker, int channel, bool *is_open)
 /* A passive declare that finds nothing closes the channel: 404. */
 static bool is_missing(struct broker *broker, amqp_rpc_reply_t reply)
 {
-    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
+    if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION ||
+        reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
         return false;
     int code = ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code;
     amqp_channel_close_ok_t ok = {0};
@@ -167,8 +175,8 @@ bool broker_count(struct broker *broker, const char *queue, struct broker_count 
     *out = (struct broker_count){.exists = false};
     if (!open_channel(broker, CHANNEL_LOOK, &broker->looking))
         return false;
-    const amqp_queue_declare_ok_t *ok =
-        amqp_queue_declare(broker->conn, CHANNEL_LOOK, amqp_text(queue), 1, 0, 0, 0, amqp_empty_table);
+    const amqp_queue_declare_ok_t *ok = amqp_queue_declare(
+        broker->conn, CHANNEL_LOOK, amqp_text(queue), 1, 0, 0, 0, amqp_empty_table);
     if (ok) {
         *out = (struct broker_count){
             .exists = true, .ready = ok->message_count, .consumers = ok->consumer_count};
@@ -183,8 +191,8 @@ bool broker_exchange_exists(struct broker *broker, const char *exchange, bool *e
     *exists = false;
     if (!open_channel(broker, CHANNEL_LOOK, &broker->looking))
         return false;
-    *exists = amqp_exchange_declare(broker->conn, CHANNEL_LOOK, amqp_text(exchange), amqp_text("fanout"), 1,
-                                    0, 0, 0, amqp_empty_table) != NULL;
+    *exists = amqp_exchange_declare(broker->conn, CHANNEL_LOOK, amqp_text(exchange),
+                                    amqp_text("fanout"), 1, 0, 0, 0, amqp_empty_table) != NULL;
     if (*exists)
         return true;
     amqp_rpc_reply_t reply = amqp_get_rpc_reply(broker->conn);
@@ -200,8 +208,10 @@ int broker_get(struct broker *broker, const char *queue, struct broker_message *
     if (reply.reply.id == AMQP_BASIC_GET_EMPTY_METHOD)
         return 0;
     message->tag = ((const amqp_basic_get_ok_t *)reply.reply.decoded)->delivery_tag;
-    return is_good(broker, amqp_read_message(broker->conn, CHANNEL_GET, &message->content, 0), queue) ? 1
-                                                                                                      : -1;
+    return is_good(broker, amqp_read_message(broker->conn, CHANNEL_GET, &message->content, 0),
+                   queue)
+               ? 1
+               : -1;
 }
 
 void broker_message_free(struct broker_message *message)
@@ -218,8 +228,8 @@ bool broker_ack(struct broker *broker, uint64_t tag)
     return false;
 }
 
-/* The next frame of the publishing channel decides: ack, nack, or the message comes back (and is acked after
- * that). */
+/* The next frame of the publishing channel decides: ack, nack, or the message comes back (and is
+ * acked after that). */
 static bool wait_confirm(struct broker *broker)
 {
     int64_t until = mono_ms() + broker->timeout_ms;
@@ -265,8 +275,8 @@ bool broker_publish(struct broker *broker, const char *exchange, const char *key
         if (!last_is_good(broker, "confirm.select"))
             return false;
     }
-    int status = amqp_basic_publish(broker->conn, CHANNEL_PUBLISH, amqp_text(exchange), amqp_text(key), 1, 0,
-                                    properties, body);
+    int status = amqp_basic_publish(broker->conn, CHANNEL_PUBLISH, amqp_text(exchange),
+                                    amqp_text(key), 1, 0, properties, body);
     if (status != AMQP_STATUS_OK) {
         snprintf(broker->error, sizeof broker->error, "publish: %s", amqp_error_string2(status));
         return false;

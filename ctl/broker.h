@@ -1,8 +1,8 @@
 /*
  * broker.h - a blocking connection to RabbitMQ, for people's commands
  *
- * librabbitmq's own I/O, every wait bounded by amqp.rpc_timeout_ms: a command may wait, a program may not.
- * All functions say what went wrong in broker_error().
+ * librabbitmq's own I/O, every wait bounded by amqp.rpc_timeout_ms: a command may wait, a program
+ * may not. All functions say what went wrong in broker_error().
  */
 #ifndef MTC_BROKER_H
 #define MTC_BROKER_H
@@ -17,7 +17,8 @@
 struct broker;
 
 /* NULL with a message. */
-struct broker *broker_connect(const struct config *config, const char *name, char *error, size_t error_size);
+struct broker *broker_connect(const struct config *config, const char *name, char *error,
+                              size_t error_size);
 void broker_close(struct broker *broker); /* what was got and not acked goes back */
 const char *broker_error(const struct broker *broker);
 const char *broker_version(const struct broker *broker); /* e.g. "3.10.8" */

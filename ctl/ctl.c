@@ -85,9 +85,10 @@ bool ctl_moment(const char *text, char *out, size_t size)
     if (unit && number >= 0 && number < 1000000000)
         us = utc_us() - number * seconds[unit - units] * 1000000;
     else if (!rfc3339_parse(text, &us)) {
-        fprintf(stderr,
-                "mtcctl: \"%s\" is no moment: 30s, 10m, 2h or 7d ago, or a time like 2025-12-28T12:12:33Z\n",
-                text);
+        fprintf(
+            stderr,
+            "mtcctl: \"%s\" is no moment: 30s, 10m, 2h or 7d ago, or a time like 2025-12-28T12:12:33Z\n",
+            text);
         return false;
     }
     snprintf(out, size, "%s", utc_format_us(us, when));

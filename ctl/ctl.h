@@ -1,5 +1,6 @@
 /*
- * ctl.h - what the verbs of mtcctl share: connections made when they are needed, options, exit statuses
+ * ctl.h - what the verbs of mtcctl share: connections made when they are needed, options, exit
+ * statuses
  *
  * Exit statuses: 0 all well, 1 it failed or something is not well, 2 wrong usage.
  */
@@ -34,8 +35,8 @@ PGresult *ctl_query(struct ctl *ctl, const char *sql, int count, const char *con
 int ctl_fail(const struct ctl *ctl);
 
 /*
- * The options of a verb that has only --json and --help; argv[0] is the verb, help all it has to say.
- * Returns -1 to go on, with optind at the first word that is no option, or the exit status.
+ * The options of a verb that has only --json and --help; argv[0] is the verb, help all it has to
+ * say. Returns -1 to go on, with optind at the first word that is no option, or the exit status.
  */
 int ctl_options(int argc, char **argv, const char *help, bool *json);
 
@@ -46,8 +47,8 @@ int ctl_usage(const char *help, FILE *out);
 bool ctl_number(const char *what, const char *text, long least, long *out);
 
 /*
- * A moment as people give it, as PostgreSQL reads it: "10m", "2h", "7d", "30s" ago, or an RFC 3339 time.
- * False with a message for anything else.
+ * A moment as people give it, as PostgreSQL reads it: "10m", "2h", "7d", "30s" ago, or an RFC 3339
+ * time. False with a message for anything else.
  */
 bool ctl_moment(const char *text, char *out, size_t size);
 

@@ -1,9 +1,9 @@
 /*
  * dead.c - mtcctl dead: the dead letters
  *
- * The queue is read to its end with everything held unacked; what is chosen is acked (after its copy is
- * confirmed, for requeue), the rest goes back when the connection closes. Dying anywhere in between leaves a
- * letter in the queue, at worst beside a copy with the same key.
+ * The queue is read to its end with everything held unacked; what is chosen is acked (after its
+ * copy is confirmed, for requeue), the rest goes back when the connection closes. Dying anywhere in
+ * between leaves a letter in the queue, at worst beside a copy with the same key.
  */
 #include "ctl.h"
 #include "output.h"
@@ -54,7 +54,8 @@ static char *text_of(amqp_bytes_t bytes)
 static char *header_text(const amqp_basic_properties_t *properties, const char *name)
 {
     const amqp_field_value_t *value = amqp_header_get(properties, name);
-    bool is_text = value && (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES);
+    bool is_text = value &&
+                   (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES);
     return is_text ? text_of(value->value.bytes) : xstrdup("");
 }
 
@@ -81,9 +82,10 @@ static char *reason_of(const amqp_basic_properties_t *properties)
 static void read_letter(struct letter *letter)
 {
     const amqp_basic_properties_t *properties = &letter->message.content.properties;
-    letter->id =
-        properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? text_of(properties->message_id) : xstrdup("");
-    letter->type = properties->_flags & AMQP_BASIC_TYPE_FLAG ? text_of(properties->type) : xstrdup("");
+    letter->id = properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG ? text_of(properties->message_id)
+                                                                 : xstrdup("");
+    letter->type = properties->_flags & AMQP_BASIC_TYPE_FLAG ? text_of(properties->type)
+                                                             : xstrdup("");
     letter->machine = header_text(properties, "machine");
     letter->kind = header_text(properties, "kind");
     letter->path = header_text(properties, "path");
@@ -124,11 +126,11 @@ static json_t *text_json(const char *text)
 
 static json_t *letter_json(const struct letter *letter, bool with_body)
 {
-    json_t *told = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "id", text_json(letter->id),
-                             "machine", text_json(letter->machine), "kind", text_json(letter->kind), "type",
-                             text_json(letter->type), "reason", text_json(letter->reason), "attempts",
-                             (json_int_t)letter->attempts, "status", (json_int_t)letter->status, "seq",
-                             (json_int_t)letter->seq);
+    json_t *told = json_pack("{s:o, s:o, s:o, s:o, s:o, s:I, s:I, s:I}", "id",
+                             text_json(letter->id), "machine", text_json(letter->machine), "kind",
+                             text_json(letter->kind), "type", text_json(letter->type), "reason",
+                             text_json(letter->reason), "attempts", (json_int_t)letter->attempts,
+                             "status", (json_int_t)letter->status, "seq", (json_int_t)letter->seq);
     if (with_body) {
         amqp_bytes_t body = letter->message.content.body;
         json_t *text = json_stringn(body.bytes, body.len);
@@ -144,7 +146,8 @@ static void print_letter(const struct letter *letter, bool with_body)
     printf("%-36s  %-12s  %-20s  %s%s\n", *letter->id ? letter->id : "-",
            *letter->machine ? letter->machine : "-", *letter->type ? letter->type : letter->kind,
            letter->reason,
-           letter->attempts > 1 && !strstr(letter->reason, "attempts") ? " (after several attempts)" : "");
+           letter->attempts > 1 && !strstr(letter->reason, "attempts") ? " (after several attempts)"
+                                                                       : "");
     if (!with_body)
         return;
     char *body = output_clean(letter->message.content.body.bytes, letter->message.content.body.len);
@@ -164,14 +167,17 @@ static bool is_ours_to_strip(amqp_bytes_t key)
         if (amqp_bytes_equal_text(key, names[i]))
             return true;
     }
-    return key.len > 2 && memcmp(key.bytes, "x-", 2) == 0; /* what the broker wrote when it dead-lettered */
+    return key.len > 2 &&
+           memcmp(key.bytes, "x-", 2) == 0; /* what the broker wrote when it dead-lettered */
 }
 
 /* As it was before it died, with a note that it was. */
-static bool publish_again(struct ctl *ctl, const struct letter *letter, const char *exchange, const char *key)
+static bool publish_again(struct ctl *ctl, const struct letter *letter, const char *exchange,
+                          const char *key)
 {
     amqp_basic_properties_t properties = letter->message.content.properties;
-    int had = properties._flags & AMQP_BASIC_HEADERS_FLAG ? properties.headers.num_entries : 0, count = 0;
+    int had = properties._flags & AMQP_BASIC_HEADERS_FLAG ? properties.headers.num_entries : 0,
+        count = 0;
     amqp_table_entry_t *entries = xcalloc((size_t)had + 1, sizeof *entries);
     for (int i = 0; i < had; i++) {
         if (!is_ours_to_strip(properties.headers.entries[i].key))
@@ -179,7 +185,8 @@ static bool publish_again(struct ctl *ctl, const struct letter *letter, const ch
     }
     entries[count++] = (amqp_table_entry_t){
         .key = amqp_text("requeued"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text("out of order: was dead")}};
+        .value = {.kind = AMQP_FIELD_KIND_UTF8,
+                  .value.bytes = amqp_text("out of order: was dead")}};
     properties.headers = (amqp_table_t){.num_entries = count, .entries = entries};
     properties._flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
     properties._flags &= ~(amqp_flags_t)(AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG);
@@ -219,10 +226,10 @@ static bool acked(struct ctl *ctl, const struct letter *letter)
 }
 
 /*
- * The ledger's row is locked until the copy is confirmed, so the copy's own outcome can't be told before "was
- * dead" is taken back. Killed before COMMIT: the letter is still here and the row dead, the copy is on its
- * way; its outcome puts the row right, and a second copy has the same key. Killed before the ack: the letter
- * stays, as well.
+ * The ledger's row is locked until the copy is confirmed, so the copy's own outcome can't be told
+ * before "was dead" is taken back. Killed before COMMIT: the letter is still here and the row dead,
+ * the copy is on its way; its outcome puts the row right, and a second copy has the same key.
+ * Killed before the ack: the letter stays, as well.
  */
 static bool requeue_event(struct ctl *ctl, const struct letter *letter)
 {
@@ -246,9 +253,10 @@ static int requeue(struct ctl *ctl, const struct letter *letter)
     if (strcmp(letter->kind, "cycle-time") == 0)
         return publish_again(ctl, letter, "", TOPOLOGY_CYCLE_TIMES) && acked(ctl, letter) ? 1 : -1;
     if (!*letter->id || !*letter->machine || !*letter->path) {
-        fprintf(stderr,
-                "mtcctl: %s can't be sent: it could not be formed (%s); emit it anew, then drop this one\n",
-                *letter->id ? letter->id : "a letter without id", letter->reason);
+        fprintf(
+            stderr,
+            "mtcctl: %s can't be sent: it could not be formed (%s); emit it anew, then drop this one\n",
+            *letter->id ? letter->id : "a letter without id", letter->reason);
         return 0;
     }
     return requeue_event(ctl, letter) ? 1 : -1;
@@ -263,7 +271,8 @@ static int drop(struct ctl *ctl, const struct letter *letter)
 
 /* --- all of it --- */
 
-static int act(struct ctl *ctl, const struct choice *choice, const struct letter *letter, json_t *told)
+static int act(struct ctl *ctl, const struct choice *choice, const struct letter *letter,
+               json_t *told)
 {
     int done = 1;
     if (choice->action == REQUEUE)
@@ -284,7 +293,8 @@ static int walk(struct ctl *ctl, const struct choice *choice)
     json_t *told = json_array();
     int chosen = 0, left = 0, got, status = 0;
     struct letter letter;
-    if (!ctl_broker(ctl) || ((choice->action == REQUEUE || choice->action == DROP) && !ctl_pg(ctl))) {
+    if (!ctl_broker(ctl) ||
+        ((choice->action == REQUEUE || choice->action == DROP) && !ctl_pg(ctl))) {
         json_decref(told);
         return ctl_fail(ctl);
     }
@@ -296,7 +306,8 @@ static int walk(struct ctl *ctl, const struct choice *choice)
     /* As many as there are now: what dies while we walk is for the next time. */
     memset(&letter, 0, sizeof letter);
     for (unsigned n = 0;
-         n < count.ready && (got = broker_get(ctl->broker, TOPOLOGY_DEAD, &letter.message)) != 0; n++) {
+         n < count.ready && (got = broker_get(ctl->broker, TOPOLOGY_DEAD, &letter.message)) != 0;
+         n++) {
         if (got < 0) {
             snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
             status = ctl_fail(ctl);
@@ -369,7 +380,8 @@ int dead_main(const struct config *config, int argc, char **argv)
             return usage(option == 'h' ? stdout : stderr);
     }
     bool narrowed = choice.id || choice.machine || choice.reason;
-    if (optind < argc || (choice.all && narrowed) || (choice.action != LIST && !choice.all && !narrowed))
+    if (optind < argc || (choice.all && narrowed) ||
+        (choice.action != LIST && !choice.all && !narrowed))
         return usage(stderr);
     int status = walk(&ctl, &choice);
     ctl_close(&ctl);

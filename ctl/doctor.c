@@ -1,6 +1,6 @@
 /*
- * doctor.c - mtcctl doctor: looks at everything the suite depends on, and says what to do about what is not
- * well
+ * doctor.c - mtcctl doctor: looks at everything the suite depends on, and says what to do about
+ * what is not well
  */
 #include "base/clock.h"
 #include "ctl.h"
@@ -40,10 +40,11 @@ __attribute__((format(printf, 5, 6))) static void find(struct doctor *doctor, en
     va_start(words, format);
     vsnprintf(detail, sizeof detail, format, words);
     va_end(words);
-    json_t *finding = json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "detail", detail);
+    json_t *finding = json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what,
+                                "detail", detail);
     if (!finding)
-        finding =
-            json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "detail", "(no UTF-8)");
+        finding = json_pack("{s:s, s:s, s:s}", "verdict", names[verdict], "what", what, "detail",
+                            "(no UTF-8)");
     if (advice)
         json_object_set_new(finding, "advice", json_string(advice));
     json_array_append_new(doctor->findings, finding);
@@ -90,18 +91,20 @@ static bool look_at_schema(struct doctor *doctor)
     else
         find(doctor, WELL, "schema mtc", NULL, "version %d", have);
     if (!adapted)
-        find(doctor, WARNING, "adapter",
-             "run mtcctl migrate --adapter production_tracking, unless the application calls mtc.emit()",
-             "none is installed: no trigger emits events, and no machine is known");
+        find(
+            doctor, WARNING, "adapter",
+            "run mtcctl migrate --adapter production_tracking, unless the application calls mtc.emit()",
+            "none is installed: no trigger emits events, and no machine is known");
     return have == known;
 }
 
 static void look_at_triggers(struct doctor *doctor)
 {
-    PGresult *result = ctl_query(&doctor->ctl,
-                                 "SELECT count(*), count(*) FILTER (WHERE tgenabled = 'D') FROM pg_trigger"
-                                 " WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')",
-                                 0, NULL);
+    PGresult *result = ctl_query(
+        &doctor->ctl,
+        "SELECT count(*), count(*) FILTER (WHERE tgenabled = 'D') FROM pg_trigger"
+        " WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')",
+        0, NULL);
     if (!result)
         return;
     if (number(result, 1) > 0)
@@ -115,14 +118,15 @@ static void look_at_triggers(struct doctor *doctor)
 
 static void look_at_permissions(struct doctor *doctor)
 {
-    PGresult *result = ctl_query(&doctor->ctl,
-                                 "SELECT current_user, string_agg(f, ', ') FROM "
-                                 "unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)',"
-                                 " 'mtc.apply_outcomes(jsonb)', 'mtc.sweep(bigint, interval)', 'mtc.tick()', "
-                                 "'mtc.relay_awake(boolean)',"
-                                 " 'mtc.apply_cycle_times(jsonb)', 'mtc.cycle_run_due(interval)']) f"
-                                 " WHERE NOT has_function_privilege(current_user, f, 'EXECUTE')",
-                                 0, NULL);
+    PGresult *result = ctl_query(
+        &doctor->ctl,
+        "SELECT current_user, string_agg(f, ', ') FROM "
+        "unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)',"
+        " 'mtc.apply_outcomes(jsonb)', 'mtc.sweep(bigint, interval)', 'mtc.tick()', "
+        "'mtc.relay_awake(boolean)',"
+        " 'mtc.apply_cycle_times(jsonb)', 'mtc.cycle_run_due(interval)']) f"
+        " WHERE NOT has_function_privilege(current_user, f, 'EXECUTE')",
+        0, NULL);
     if (!result)
         return;
     if (PQntuples(result) && !PQgetisnull(result, 0, 1))
@@ -151,7 +155,8 @@ static void look_at_lag(struct doctor *doctor)
          schedulers = number(result, 3);
     PQclear(result);
     if (relays == 0)
-        find(doctor, ILL, "relay", "start mtc-producer, and see its log", "no mtc-producer is active");
+        find(doctor, ILL, "relay", "start mtc-producer, and see its log",
+             "no mtc-producer is active");
     else
         find(doctor, WELL, "relay", NULL, "one mtc-producer is active");
     if (waiting > 0 && age > 30)
@@ -174,20 +179,22 @@ static void look_at_postgres(struct doctor *doctor)
              doctor->ctl.error);
         return;
     }
-    PGresult *result =
-        ctl_query(&doctor->ctl,
-                  "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
-                  " extract(epoch FROM clock_timestamp())",
-                  0, NULL);
+    PGresult *result = ctl_query(
+        &doctor->ctl,
+        "SELECT current_setting('server_version_num')::int, current_setting('server_version'),"
+        " extract(epoch FROM clock_timestamp())",
+        0, NULL);
     if (!result)
         return;
     double skew = strtod(PQgetvalue(result, 0, 2), NULL) - (double)utc_us() / 1e6;
     if (number(result, 0) < 140000)
-        find(doctor, ILL, "PostgreSQL", "use version 14 or later", "version %s", PQgetvalue(result, 0, 1));
+        find(doctor, ILL, "PostgreSQL", "use version 14 or later", "version %s",
+             PQgetvalue(result, 0, 1));
     else
         find(doctor, WELL, "PostgreSQL", NULL, "version %s", PQgetvalue(result, 0, 1));
     if (fabs(skew) > SKEW_MAX_S)
-        find(doctor, WARNING, "clock of PostgreSQL", "set both clocks, by NTP", "%.0f s from ours", skew);
+        find(doctor, WARNING, "clock of PostgreSQL", "set both clocks, by NTP", "%.0f s from ours",
+             skew);
     PQclear(result);
     if (look_at_schema(doctor)) {
         look_at_triggers(doctor);
@@ -223,13 +230,14 @@ static void look_at_queues(struct doctor *doctor)
             find(doctor, WARNING, "pause", "mtcctl resume", "an operator has paused the senders");
     }
     if (missing)
-        find(doctor, ILL, "queues", "start any of the programs: each declares them; see its log if it can't",
+        find(doctor, ILL, "queues",
+             "start any of the programs: each declares them; see its log if it can't",
              "%d of %d are missing", missing, partitions + (int)(sizeof named / sizeof named[0]));
     else
         find(doctor, WELL, "queues", NULL, "all there");
     if (alone)
-        find(doctor, ILL, "senders", "start mtc-sender, and see its log", "%d partitions have no consumer",
-             alone);
+        find(doctor, ILL, "senders", "start mtc-sender, and see its log",
+             "%d partitions have no consumer", alone);
     else if (!missing)
         find(doctor, WELL, "senders", NULL, "every partition has a consumer");
 }
@@ -254,7 +262,8 @@ static void look_at_rabbitmq(struct doctor *doctor)
         return;
     if (!exists)
         find(doctor, ILL, "exchange mtc.events",
-             "enable the plugin rabbitmq_consistent_hash_exchange, and start any of the programs", "missing");
+             "enable the plugin rabbitmq_consistent_hash_exchange, and start any of the programs",
+             "missing");
     look_at_queues(doctor);
 }
 
@@ -280,8 +289,8 @@ static void look_at_redis(struct doctor *doctor)
     if (*config->redis_password_file)
         password = secret_read(config->redis_password_file, error, sizeof error);
     struct timeval limit = ms_to_timeval(config->redis_timeout_ms);
-    redisContext *redis =
-        redisConnectWithTimeout(host ? host : "", port ? (int)strtol(port, NULL, 10) : 6379, limit);
+    redisContext *redis = redisConnectWithTimeout(host ? host : "",
+                                                  port ? (int)strtol(port, NULL, 10) : 6379, limit);
     if (!redis)
         out_of_memory(0);
     const char *secret = password ? password : in_url;
@@ -310,24 +319,29 @@ static void look_at_redis(struct doctor *doctor)
 
 static char *some_machine(struct doctor *doctor)
 {
-    PGresult *result =
-        doctor->ctl.pg ? ctl_query(&doctor->ctl, "SELECT machine FROM mtc.active_machine LIMIT 1", 0, NULL)
-                       : NULL;
+    PGresult *result = doctor->ctl.pg
+                           ? ctl_query(&doctor->ctl,
+                                       "SELECT machine FROM mtc.active_machine LIMIT 1", 0, NULL)
+                           : NULL;
     char *name = xstrdup(result && PQntuples(result) ? PQgetvalue(result, 0, 0) : "doctor");
     PQclear(result);
     return name;
 }
 
-static void judge_mtconnect(struct doctor *doctor, const struct http_plain *answer, const char *machine)
+static void judge_mtconnect(struct doctor *doctor, const struct http_plain *answer,
+                            const char *machine)
 {
     if (answer->status == 0)
         find(doctor, ILL, "MTConnect",
-             "check mtconnect.base_url, and that it runs; events wait, nothing is lost", "%s", answer->error);
+             "check mtconnect.base_url, and that it runs; events wait, nothing is lost", "%s",
+             answer->error);
     else if (answer->status == 401 || answer->status == 403)
-        find(doctor, ILL, "API key", "put the right one into mtconnect.api_key_file; no restart is needed",
+        find(doctor, ILL, "API key",
+             "put the right one into mtconnect.api_key_file; no restart is needed",
              "MTConnect refuses it: HTTP %ld", answer->status);
     else if (answer->status == 404)
-        find(doctor, WARNING, "MTConnect", "if its name there is another, put it into mtc.machine_name",
+        find(doctor, WARNING, "MTConnect",
+             "if its name there is another, put it into mtc.machine_name",
              "answers, but does not know machine %s", machine);
     else if (answer->status / 100 != 2)
         find(doctor, ILL, "MTConnect", "see its log; events wait, nothing is lost", "HTTP %ld",
@@ -347,8 +361,8 @@ static void look_at_mtconnect(struct doctor *doctor)
     char error[256] = "", *key = NULL, *header = NULL;
     if (*config->mtconnect_api_key_file &&
         !(key = secret_read(config->mtconnect_api_key_file, error, sizeof error))) {
-        find(doctor, ILL, "API key", "put it into mtconnect.api_key_file, readable for the programs", "%s",
-             error);
+        find(doctor, ILL, "API key",
+             "put it into mtconnect.api_key_file, readable for the programs", "%s", error);
         return;
     }
     if (key)
@@ -357,9 +371,10 @@ static void look_at_mtconnect(struct doctor *doctor)
     size_t base = strlen(config->mtconnect_base_url);
     while (base && config->mtconnect_base_url[base - 1] == '/')
         base--;
-    char *url =
-        xasprintf("%.*s/api/ext/machines/%s/cycle-time", (int)base, config->mtconnect_base_url, escaped);
-    struct http_plain answer = http_plain_get(url, NULL, header, (long)config->mtconnect_timeout_ms);
+    char *url = xasprintf("%.*s/api/ext/machines/%s/cycle-time", (int)base,
+                          config->mtconnect_base_url, escaped);
+    struct http_plain answer = http_plain_get(url, NULL, header,
+                                              (long)config->mtconnect_timeout_ms);
     judge_mtconnect(doctor, &answer, machine);
     http_plain_free(&answer);
     curl_free(escaped);
@@ -397,12 +412,12 @@ static void look_at_programs(struct doctor *doctor)
         if (json_is_true(ready))
             find(doctor, WELL, "program", NULL, "%s at %s is ready", program, address);
         else
-            find(doctor, WARNING, "program", "see its log; if it runs elsewhere, set ctl.programs", "%s: %s",
-                 address, json_string_value(ready));
+            find(doctor, WARNING, "program", "see its log; if it runs elsewhere, set ctl.programs",
+                 "%s: %s", address, json_string_value(ready));
         if (json_integer_value(json_object_get(told, "breaker_open")))
             find(doctor, ILL, "breaker",
-                 "MTConnect does not take events; see the sender's log for the reason", "open at %s",
-                 address);
+                 "MTConnect does not take events; see the sender's log for the reason",
+                 "open at %s", address);
     }
     json_decref(programs);
 }

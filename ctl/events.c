@@ -10,20 +10,21 @@
 
 static int events_usage(FILE *out)
 {
-    fputs("usage: mtcctl events [--machine NAME] [--type TYPE] [--state waiting|published|delivered|dead] "
-          "[--since WHEN]\n"
-          "                     [--until WHEN] [--id EVENT] [--limit N] [--json]\n"
-          "  The ledger, the newest first, 50 unless told otherwise. TYPE may end with %. WHEN: 30s, 10m, 2h "
-          "or 7d ago, or a\n"
-          "  time like 2025-12-28T12:12:33Z.\n",
-          out);
+    fputs(
+        "usage: mtcctl events [--machine NAME] [--type TYPE] [--state waiting|published|delivered|dead] "
+        "[--since WHEN]\n"
+        "                     [--until WHEN] [--id EVENT] [--limit N] [--json]\n"
+        "  The ledger, the newest first, 50 unless told otherwise. TYPE may end with %. WHEN: 30s, 10m, 2h "
+        "or 7d ago, or a\n"
+        "  time like 2025-12-28T12:12:33Z.\n",
+        out);
     return out == stdout ? 0 : 2;
 }
 
 static bool is_state(const char *text)
 {
-    return strcmp(text, "waiting") == 0 || strcmp(text, "published") == 0 || strcmp(text, "delivered") == 0 ||
-           strcmp(text, "dead") == 0;
+    return strcmp(text, "waiting") == 0 || strcmp(text, "published") == 0 ||
+           strcmp(text, "delivered") == 0 || strcmp(text, "dead") == 0;
 }
 
 static bool is_uuid(const char *text)
@@ -97,14 +98,15 @@ int events_main(const struct config *config, int argc, char **argv)
 
 static int replay_usage(FILE *out)
 {
-    fputs("usage: mtcctl replay [--machine NAME] [--since WHEN] [--until WHEN] [--id EVENT]... [--all] "
-          "[--new-keys] [--dry-run]\n"
-          "                     [--json]\n"
-          "  Sends events again, in their old order: with their own keys, for an MTConnect that has lost "
-          "them, or with new\n"
-          "  ones, for one that is to apply them twice. Without a choice --all is needed. WHEN as in mtcctl "
-          "events.\n",
-          out);
+    fputs(
+        "usage: mtcctl replay [--machine NAME] [--since WHEN] [--until WHEN] [--id EVENT]... [--all] "
+        "[--new-keys] [--dry-run]\n"
+        "                     [--json]\n"
+        "  Sends events again, in their old order: with their own keys, for an MTConnect that has lost "
+        "them, or with new\n"
+        "  ones, for one that is to apply them twice. Without a choice --all is needed. WHEN as in mtcctl "
+        "events.\n",
+        out);
     return out == stdout ? 0 : 2;
 }
 
@@ -131,8 +133,8 @@ int replay_main(const struct config *config, int argc, char **argv)
         } else if (option == 'u' && ctl_moment(optarg, until, sizeof until)) {
             values[2] = until;
         } else if (option == 'i' && is_uuid(optarg) && ids_len + UUID_LEN + 2 < sizeof ids) {
-            ids_len +=
-                (size_t)snprintf(ids + ids_len, sizeof ids - ids_len, "%s%s", ids_len > 1 ? "," : "", optarg);
+            ids_len += (size_t)snprintf(ids + ids_len, sizeof ids - ids_len, "%s%s",
+                                        ids_len > 1 ? "," : "", optarg);
         } else if (option == 'a') {
             all = true;
         } else if (option == 'k') {
@@ -152,7 +154,8 @@ int replay_main(const struct config *config, int argc, char **argv)
         snprintf(ids + ids_len, sizeof ids - ids_len, "}");
         values[3] = ids;
     }
-    PGresult *result = ctl_query(&ctl, "SELECT mtc.replay($1, $2, $3, $4, $5, $6) AS events", 6, values);
+    PGresult *result = ctl_query(&ctl, "SELECT mtc.replay($1, $2, $3, $4, $5, $6) AS events", 6,
+                                 values);
     if (!result) {
         ctl_close(&ctl);
         return ctl_fail(&ctl);

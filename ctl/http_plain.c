@@ -39,7 +39,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return len;
 }
 
-struct http_plain http_plain_get(const char *url, const char *user, const char *header, long timeout_ms)
+struct http_plain http_plain_get(const char *url, const char *user, const char *header,
+                                 long timeout_ms)
 {
     struct http_plain answer = {.status = 0};
     CURL *easy = curl_easy_init();

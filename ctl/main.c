@@ -48,7 +48,8 @@ static int run_verb(const struct verb *verb, const char *config_path, int argc, 
     struct config config;
     char error[512];
     int status = 1;
-    if (config_load(&config, config_path ? config_path : config_default_path(), error, sizeof error))
+    if (config_load(&config, config_path ? config_path : config_default_path(), error,
+                    sizeof error))
         status = verb->run(&config, argc, argv);
     else
         fprintf(stderr, "mtcctl: %s\n", error);

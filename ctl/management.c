@@ -11,7 +11,8 @@
 
 #define TIMEOUT_MS 3000L
 
-static json_t *ask(const struct config *config, const struct amqp_connection_info *info, const char *password)
+static json_t *ask(const struct config *config, const struct amqp_connection_info *info,
+                   const char *password)
 {
     char *vhost = curl_easy_escape(NULL, *info->vhost ? info->vhost : "/", 0);
     char *url = xasprintf("%s/api/queues/%s", config->ctl_management_url, vhost);

@@ -19,7 +19,8 @@ struct migrate {
 
 static bool run(struct migrate *migrate, const char *sql, int count, const char *const *values)
 {
-    PGresult *result = pg_plain_query(migrate->pg, sql, count, values, migrate->error, sizeof migrate->error);
+    PGresult *result = pg_plain_query(migrate->pg, sql, count, values, migrate->error,
+                                      sizeof migrate->error);
     PQclear(result);
     return result != NULL;
 }
@@ -29,8 +30,9 @@ static int version_of(struct migrate *migrate, const char *component)
 {
     const char *values[] = {component};
     PGresult *result = pg_plain_query(
-        migrate->pg, "SELECT coalesce(max(version), 0) FROM mtc.schema_version WHERE component = $1", 1,
-        values, migrate->error, sizeof migrate->error);
+        migrate->pg,
+        "SELECT coalesce(max(version), 0) FROM mtc.schema_version WHERE component = $1", 1, values,
+        migrate->error, sizeof migrate->error);
     if (!result)
         return -1;
     int version = (int)strtol(PQgetvalue(result, 0, 0), NULL, 10);
@@ -50,9 +52,9 @@ static int newest(const char *component)
 
 static bool refuse_newer(struct migrate *migrate)
 {
-    PGresult *result =
-        pg_plain_query(migrate->pg, "SELECT component, max(version) FROM mtc.schema_version GROUP BY 1", 0,
-                       NULL, migrate->error, sizeof migrate->error);
+    PGresult *result = pg_plain_query(
+        migrate->pg, "SELECT component, max(version) FROM mtc.schema_version GROUP BY 1", 0, NULL,
+        migrate->error, sizeof migrate->error);
     if (!result)
         return false;
     bool ok = true;
@@ -77,19 +79,22 @@ static bool apply(struct migrate *migrate, const struct migration *migration)
     const char *values[] = {migration->component, version, migration->title};
     if (run(migrate, "BEGIN; SET LOCAL lock_timeout = '5s'", 0, NULL) &&
         run(migrate, migration->sql, 0, NULL) &&
-        run(migrate, "INSERT INTO mtc.schema_version (component, version, title) VALUES ($1, $2, $3)", 3,
+        run(migrate,
+            "INSERT INTO mtc.schema_version (component, version, title) VALUES ($1, $2, $3)", 3,
             values) &&
         run(migrate, "COMMIT", 0, NULL)) {
         json_array_append_new(migrate->applied,
-                              json_pack("{s:s, s:i, s:s}", "component", migration->component, "version",
-                                        migration->version, "title", migration->title));
+                              json_pack("{s:s, s:i, s:s}", "component", migration->component,
+                                        "version", migration->version, "title", migration->title));
         if (!migrate->json)
-            printf("applied %s %d (%s)\n", migration->component, migration->version, migration->title);
+            printf("applied %s %d (%s)\n", migration->component, migration->version,
+                   migration->title);
         return true;
     }
     char why[sizeof migrate->error];
     memcpy(why, migrate->error, sizeof why);
-    run(migrate, "ROLLBACK", 0, NULL); /* the connection may be gone; the server then rolls back by itself */
+    run(migrate, "ROLLBACK", 0,
+        NULL); /* the connection may be gone; the server then rolls back by itself */
     snprintf(migrate->error, sizeof migrate->error, "%s %d (%s): %.900s", migration->component,
              migration->version, migration->title, why);
     return false;
@@ -139,27 +144,32 @@ static bool migrate_all(struct migrate *migrate)
 
 static int usage(FILE *out)
 {
-    fprintf(out, "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] [--gateway-id ID]\n"
-                 "                      [--mirror-cycle-time on|off] [--json]\n"
-                 "  --adapter NAME          fit it onto the application's tables: production_tracking\n"
-                 "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: setup events (plan, the "
-                 "default) or\n"
-                 "                          the registration of a gateway's machines (deployed)\n"
-                 "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n"
-                 "  --mirror-cycle-time on|off  carry cycle times into the active setup of each machine too "
-                 "(default off)\n");
+    fprintf(
+        out,
+        "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] [--gateway-id ID]\n"
+        "                      [--mirror-cycle-time on|off] [--json]\n"
+        "  --adapter NAME          fit it onto the application's tables: production_tracking\n"
+        "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: setup events (plan, the "
+        "default) or\n"
+        "                          the registration of a gateway's machines (deployed)\n"
+        "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n"
+        "  --mirror-cycle-time on|off  carry cycle times into the active setup of each machine too "
+        "(default off)\n");
     return out == stdout ? 0 : 2;
 }
 
 static bool check_arguments(const struct migrate *migrate)
 {
-    if (migrate->adapter && (strcmp(migrate->adapter, "core") == 0 || newest(migrate->adapter) == 0))
-        fprintf(stderr, "mtcctl: there is no adapter \"%s\"; known: production_tracking\n", migrate->adapter);
+    if (migrate->adapter &&
+        (strcmp(migrate->adapter, "core") == 0 || newest(migrate->adapter) == 0))
+        fprintf(stderr, "mtcctl: there is no adapter \"%s\"; known: production_tracking\n",
+                migrate->adapter);
     else if (migrate->setup_endpoint && strcmp(migrate->setup_endpoint, "plan") != 0 &&
              strcmp(migrate->setup_endpoint, "deployed") != 0)
         fprintf(stderr, "mtcctl: --setup-endpoint is \"%s\", not plan or deployed\n",
                 migrate->setup_endpoint);
-    else if (migrate->mirror && strcmp(migrate->mirror, "on") != 0 && strcmp(migrate->mirror, "off") != 0)
+    else if (migrate->mirror && strcmp(migrate->mirror, "on") != 0 &&
+             strcmp(migrate->mirror, "off") != 0)
         fprintf(stderr, "mtcctl: --mirror-cycle-time is \"%s\", not on or off\n", migrate->mirror);
     else if (migrate->gateway_id && !*migrate->gateway_id)
         fprintf(stderr, "mtcctl: --gateway-id must not be empty\n");

@@ -1,9 +1,10 @@
 /*
  * migrate.h - mtcctl migrate: brings schema mtc to this program's version
  *
- * Core migrations run once, in order; an adapter is one repeatable file, run whenever its version rises. Each
- * runs in a transaction of its own, under an advisory lock, with a short lock_timeout: the application is
- * never made to wait behind a migration that waits. A database newer than this program is refused.
+ * Core migrations run once, in order; an adapter is one repeatable file, run whenever its version
+ * rises. Each runs in a transaction of its own, under an advisory lock, with a short lock_timeout:
+ * the application is never made to wait behind a migration that waits. A database newer than this
+ * program is refused.
  */
 #ifndef MTC_MIGRATE_H
 #define MTC_MIGRATE_H

@@ -6,8 +6,9 @@ static json_t *describe(const struct option_spec *spec)
 {
     char env[96];
     config_env_name(spec, env, sizeof env);
-    json_t *told = json_pack("{s:s, s:s, s:s, s:s, s:s}", "section", spec->section, "name", spec->name,
-                             "default", spec->default_text, "environment", env, "meaning", spec->help);
+    json_t *told = json_pack("{s:s, s:s, s:s, s:s, s:s}", "section", spec->section, "name",
+                             spec->name, "default", spec->default_text, "environment", env,
+                             "meaning", spec->help);
     if (spec->alias)
         json_object_set_new(told, "alias", json_string(spec->alias));
     if (spec->type == OPTION_INT) {

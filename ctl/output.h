@@ -18,7 +18,8 @@ void output_json(json_t *json);
 /* Columns as wide as they must be; NULL is "-". */
 void output_table(const PGresult *result);
 
-/* Control characters and what is no text are not to reach a terminal: a copy without them. Caller frees. */
+/* Control characters and what is no text are not to reach a terminal: a copy without them. Caller
+ * frees. */
 char *output_clean(const char *text, size_t len);
 
 #endif

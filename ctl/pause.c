@@ -34,8 +34,10 @@ static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
 static bool lay(struct ctl *ctl)
 {
     char now[UTC_TEXT], text[80];
-    snprintf(text, sizeof text, "paused at %s by uid %ld", utc_format(utc_us(), now), (long)getuid());
-    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
+    snprintf(text, sizeof text, "paused at %s by uid %ld", utc_format(utc_us(), now),
+             (long)getuid());
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                          .delivery_mode = 2};
     return broker_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
 }
 
@@ -60,7 +62,8 @@ static int change(const struct config *config, int argc, char **argv, const char
         return ctl_fail(&ctl);
     if (pause)
         tell(&ctl, was, true,
-             was ? "paused already" : "paused: within a second no sender sends; events wait, in order");
+             was ? "paused already"
+                 : "paused: within a second no sender sends; events wait, in order");
     else
         tell(&ctl, was, false, was ? "resumed: senders go on within a second" : "was not paused");
     return 0;

@@ -85,8 +85,8 @@ static json_t *ask_one(const char *address)
 json_t *programs_ask(const struct config *config)
 {
     json_t *all = json_array();
-    const char *const own[] = {config->producer_listen, config->sender_listen, config->scheduler_listen,
-                               config->receiver_listen};
+    const char *const own[] = {config->producer_listen, config->sender_listen,
+                               config->scheduler_listen, config->receiver_listen};
     if (!*config->ctl_programs) {
         for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
             if (*own[i])

@@ -14,8 +14,8 @@ static void tell(const char *program, const char *url, const struct http_plain *
 {
     const char *text = answer->status == 0 ? answer->error : answer->body;
     if (json)
-        output_json(
-            json_pack("{s:s, s:b, s:s}", "program", program, "ready", answer->status == 200, "detail", text));
+        output_json(json_pack("{s:s, s:b, s:s}", "program", program, "ready", answer->status == 200,
+                              "detail", text));
     else if (answer->status == 0)
         printf("not running: %s: %s\n", url, text);
     else

@@ -42,23 +42,25 @@ static void add_postgres(struct ctl *ctl, json_t *status)
         "SELECT current_setting('server_version') AS version, current_database() AS database,"
         " (SELECT json_object_agg(component, version) FROM (SELECT component, max(version) AS version"
         " FROM mtc.schema_version GROUP BY 1 ORDER BY 1) v) AS schema");
-    add_first_row(ctl, status, "events",
-                  "SELECT count(*) FILTER (WHERE published_at IS NULL AND outcome IS NULL) AS waiting,"
-                  " coalesce(round(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE "
-                  "published_at IS NULL AND"
-                  " outcome IS NULL)), 1), 0) AS oldest_waiting_s,"
-                  " count(*) FILTER (WHERE published_at IS NOT NULL AND outcome IS NULL) AS published,"
-                  " coalesce(round(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE "
-                  "published_at IS NOT NULL AND"
-                  " outcome IS NULL)), 1), 0) AS oldest_published_s,"
-                  " count(*) FILTER (WHERE outcome = 'delivered') AS delivered, count(*) FILTER (WHERE "
-                  "outcome = 'dead') AS dead,"
-                  " count(*) FILTER (WHERE created_at > clock_timestamp() - interval '1 minute') AS "
-                  "last_minute FROM mtc.outbox");
-    add_first_row(ctl, status, "cycle_run",
-                  "SELECT mtc.utc_text(started_at) AS started_at, round(extract(epoch FROM finished_at - "
-                  "started_at), 3) AS"
-                  " seconds, worker, asked, answered, changed, failed FROM mtc.cycle_run");
+    add_first_row(
+        ctl, status, "events",
+        "SELECT count(*) FILTER (WHERE published_at IS NULL AND outcome IS NULL) AS waiting,"
+        " coalesce(round(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE "
+        "published_at IS NULL AND"
+        " outcome IS NULL)), 1), 0) AS oldest_waiting_s,"
+        " count(*) FILTER (WHERE published_at IS NOT NULL AND outcome IS NULL) AS published,"
+        " coalesce(round(extract(epoch FROM clock_timestamp() - min(created_at) FILTER (WHERE "
+        "published_at IS NOT NULL AND"
+        " outcome IS NULL)), 1), 0) AS oldest_published_s,"
+        " count(*) FILTER (WHERE outcome = 'delivered') AS delivered, count(*) FILTER (WHERE "
+        "outcome = 'dead') AS dead,"
+        " count(*) FILTER (WHERE created_at > clock_timestamp() - interval '1 minute') AS "
+        "last_minute FROM mtc.outbox");
+    add_first_row(
+        ctl, status, "cycle_run",
+        "SELECT mtc.utc_text(started_at) AS started_at, round(extract(epoch FROM finished_at - "
+        "started_at), 3) AS"
+        " seconds, worker, asked, answered, changed, failed FROM mtc.cycle_run");
 }
 
 static bool add_queue(struct ctl *ctl, json_t *queues, const char *name, const json_t *known)
@@ -100,14 +102,15 @@ static void add_rabbitmq(struct ctl *ctl, json_t *status)
         return;
     }
     json_object_set_new(status, "rabbitmq",
-                        json_pack("{s:s, s:b, s:o}", "version", broker_version(ctl->broker), "paused",
-                                  control.ready > 0, "queues", queues));
+                        json_pack("{s:s, s:b, s:o}", "version", broker_version(ctl->broker),
+                                  "paused", control.ready > 0, "queues", queues));
 }
 
 static json_t *collect(struct ctl *ctl)
 {
     char now[UTC_TEXT];
-    json_t *status = json_pack("{s:s, s:s}", "version", MTC_VERSION, "at", utc_format(utc_us(), now));
+    json_t *status = json_pack("{s:s, s:s}", "version", MTC_VERSION, "at",
+                               utc_format(utc_us(), now));
     add_postgres(ctl, status);
     add_rabbitmq(ctl, status);
     json_object_set_new(status, "programs", programs_ask(ctl->config));
@@ -133,12 +136,13 @@ static void print_events(const json_t *events)
         printf("events      ?   %s\n", error_of(events));
         return;
     }
-    printf("events      waiting %lld (oldest %lld s)   published %lld (oldest %lld s)   delivered %lld   "
-           "dead %lld   last minute "
-           "%lld\n",
-           number(events, "waiting"), number(events, "oldest_waiting_s"), number(events, "published"),
-           number(events, "oldest_published_s"), number(events, "delivered"), number(events, "dead"),
-           number(events, "last_minute"));
+    printf(
+        "events      waiting %lld (oldest %lld s)   published %lld (oldest %lld s)   delivered %lld   "
+        "dead %lld   last minute "
+        "%lld\n",
+        number(events, "waiting"), number(events, "oldest_waiting_s"), number(events, "published"),
+        number(events, "oldest_published_s"), number(events, "delivered"), number(events, "dead"),
+        number(events, "last_minute"));
 }
 
 static void print_postgres(const json_t *status)
@@ -148,7 +152,8 @@ static void print_postgres(const json_t *status)
         printf("PostgreSQL  DOWN   %s\n", error_of(postgres));
         return;
     }
-    printf("PostgreSQL  %s   database %s   schema", json_string_value(json_object_get(postgres, "version")),
+    printf("PostgreSQL  %s   database %s   schema",
+           json_string_value(json_object_get(postgres, "version")),
            json_string_value(json_object_get(postgres, "database")));
     const char *name;
     json_t *version;
@@ -202,7 +207,9 @@ static void print_rabbitmq(const json_t *rabbitmq)
         return;
     }
     printf("RabbitMQ    %s%s\n", json_string_value(json_object_get(rabbitmq, "version")),
-           json_is_true(json_object_get(rabbitmq, "paused")) ? "   SENDERS ARE PAUSED (mtcctl resume)" : "");
+           json_is_true(json_object_get(rabbitmq, "paused"))
+               ? "   SENDERS ARE PAUSED (mtcctl resume)"
+               : "");
     printf("  %-18s %10s %10s %10s   %s\n", "queue", "ready", "unacked", "consumers", "active");
     size_t i;
     json_t *queue;
@@ -246,7 +253,8 @@ static void print_all(const json_t *status)
 
 static bool is_well(const json_t *status)
 {
-    return !error_of(json_object_get(status, "postgres")) && !error_of(json_object_get(status, "events")) &&
+    return !error_of(json_object_get(status, "postgres")) &&
+           !error_of(json_object_get(status, "events")) &&
            !error_of(json_object_get(status, "rabbitmq"));
 }
 

@@ -31,7 +31,8 @@ void flights_set(struct flights *flights, struct flight *flight, enum flight_sta
 
 void flights_add(struct flights *flights, uint64_t tag, int64_t row)
 {
-    if (flights->count == flights->room || (flights->count && tag != flights->first_tag + flights->count))
+    if (flights->count == flights->room ||
+        (flights->count && tag != flights->first_tag + flights->count))
         abort(); /* our bug: the window is smaller than the room, and tags are counted by the channel */
     if (flights->count == 0)
         flights->first_tag = tag;
@@ -42,7 +43,8 @@ void flights_add(struct flights *flights, uint64_t tag, int64_t row)
 
 void flights_confirm(struct flights *flights, uint64_t tag, bool multiple)
 {
-    if (flights->count == 0 || tag < flights->first_tag || tag >= flights->first_tag + flights->count)
+    if (flights->count == 0 || tag < flights->first_tag ||
+        tag >= flights->first_tag + flights->count)
         return;
     size_t last = (size_t)(tag - flights->first_tag);
     for (size_t i = multiple ? 0 : last; i <= last; i++) {

@@ -1,8 +1,8 @@
 /*
  * flights.h - rows published and not yet marked, in publishing order
  *
- * A ring whose index follows from the publisher tag: the broker counts from 1 on each channel, so the entry
- * of a tag is found without a search. Entries leave from the front once marked.
+ * A ring whose index follows from the publisher tag: the broker counts from 1 on each channel, so
+ * the entry of a tag is found without a search. Entries leave from the front once marked.
  */
 #ifndef MTC_FLIGHTS_H
 #define MTC_FLIGHTS_H

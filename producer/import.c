@@ -85,10 +85,10 @@ static bool check_fields(struct import *import, json_t *object)
 static bool check_line(struct import *import, const char *text, size_t len)
 {
     json_error_t json_error;
-    /* Infinite precision is PostgreSQL's business: the line goes there as it is, this only looks at its
-     * shape. */
-    json_t *object =
-        json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &json_error);
+    /* Infinite precision is PostgreSQL's business: the line goes there as it is, this only looks at
+     * its shape. */
+    json_t *object = json_loadb(
+        text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &json_error);
     if (!object) {
         snprintf(import->error, sizeof import->error, "no JSON: %s (column %d)", json_error.text,
                  json_error.column);
@@ -103,7 +103,8 @@ static bool check_line(struct import *import, const char *text, size_t len)
 
 static bool run(struct import *import, const char *sql, int count, const char *const *values)
 {
-    PGresult *result = pg_plain_query(import->pg, sql, count, values, import->error, sizeof import->error);
+    PGresult *result = pg_plain_query(import->pg, sql, count, values, import->error,
+                                      sizeof import->error);
     PQclear(result);
     return result != NULL;
 }
@@ -179,8 +180,9 @@ static int finish(struct import *import, bool going)
         going = keep = false;
     if (!going) {
         fprintf(stderr, "%s:%ld: stopped: %s\n", import->path, import->line, import->error);
-        fprintf(stderr,
-                "what was committed before stays; lines with an event_id can be imported again safely\n");
+        fprintf(
+            stderr,
+            "what was committed before stays; lines with an event_id can be imported again safely\n");
         return 1;
     }
     if (!keep) {
@@ -200,7 +202,8 @@ int import_run(const struct config *config, const char *path, bool strict)
         return 1;
     }
     int status = 1;
-    import.pg = pg_plain_connect(config, "mtc-producer --import", import.error, sizeof import.error);
+    import.pg = pg_plain_connect(config, "mtc-producer --import", import.error,
+                                 sizeof import.error);
     if (import.pg) {
         status = finish(&import, read_lines(&import, in));
         PQfinish(import.pg);

@@ -1,8 +1,8 @@
 /*
  * ledger.c - outcomes from the broker into the outbox; see ledger.h
  *
- * Diagnostics: a batch PostgreSQL can't read is an error and goes to the dead letters; it is our bug or
- * somebody's experiment, and must not stop the others.
+ * Diagnostics: a batch PostgreSQL can't read is an error and goes to the dead letters; it is our
+ * bug or somebody's experiment, and must not stop the others.
  */
 #include "ledger.h"
 #include "base/clock.h"
@@ -64,15 +64,16 @@ static void ack_applied(struct ledger *ledger)
 
 static void bury_first(struct ledger *ledger, const char *reason)
 {
-    log_error("outcomes PostgreSQL can't read; they go to the dead letters", LF_S("reason", reason));
+    log_error("outcomes PostgreSQL can't read; they go to the dead letters",
+              LF_S("reason", reason));
     metric_add(ledger->refused, 1);
     struct envelope envelope = {.kind = "outcomes"};
     struct envelope_properties message;
     envelope_write(&envelope, &message);
     envelope_add_text(&message, "reason", reason);
     ledger->burying = true; /* acked when the broker has confirmed the copy */
-    amqp_chan_publish(ledger->chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties, ledger->first->body,
-                      ledger->first->len);
+    amqp_chan_publish(ledger->chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties,
+                      ledger->first->body, ledger->first->len);
 }
 
 /* True for an error that lies in the data: class 22, or 23. */
@@ -120,7 +121,8 @@ static char *join(struct ledger *ledger, int most)
 {
     size_t room = 3;
     int count = 0;
-    for (const struct batch *batch = ledger->first; batch && count < most; batch = batch->next, count++)
+    for (const struct batch *batch = ledger->first; batch && count < most;
+         batch = batch->next, count++)
         room += batch->len + 1;
     char *out = xmalloc(room);
     size_t at = 0;
@@ -158,8 +160,8 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     struct batch *batch = xcalloc(1, sizeof *batch);
     batch->tag = incoming->delivery_tag;
     batch->body = incoming->body;
-    batch->len =
-        strlen(incoming->body) == incoming->len ? incoming->len : 0; /* a NUL: no JSON; refused as such */
+    batch->len = strlen(incoming->body) == incoming->len ? incoming->len
+                                                         : 0; /* a NUL: no JSON; refused as such */
     incoming->body = NULL;
     *ledger->last = batch;
     ledger->last = &batch->next;
@@ -263,11 +265,14 @@ struct ledger *ledger_new(struct service *service, char *error, size_t error_siz
     ledger->last = &ledger->first;
     ledger->applied = metrics_add(service->metrics, METRIC_COUNTER, "mtc_producer_outcomes_total",
                                   "Ledger rows changed by outcomes", NULL);
-    ledger->refused = metrics_add(service->metrics, METRIC_COUNTER, "mtc_producer_outcomes_refused_total",
+    ledger->refused = metrics_add(service->metrics, METRIC_COUNTER,
+                                  "mtc_producer_outcomes_refused_total",
                                   "Outcome batches that could not be read", NULL);
     /* The broker forgets what is acked: this commit must be on disk. */
-    struct pg_conn_settings settings = settings_pg(service, "SET synchronous_commit = on; SET jit = off");
-    ledger->pg = pg_conn_new(service->base, service->resolver, &settings, &events, ledger, error, error_size);
+    struct pg_conn_settings settings = settings_pg(service,
+                                                   "SET synchronous_commit = on; SET jit = off");
+    ledger->pg = pg_conn_new(service->base, service->resolver, &settings, &events, ledger, error,
+                             error_size);
     if (!ledger->pg) {
         ledger_free(ledger);
         return NULL;

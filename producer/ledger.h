@@ -1,9 +1,9 @@
 /*
  * ledger.h - outcomes from the broker into the outbox
  *
- * Every producer, active or standing by, takes batches of outcomes from mtc.outcomes and has PostgreSQL apply
- * them. A batch is acked only after its commit; telling PostgreSQL twice changes nothing. While PostgreSQL is
- * down the batches wait in the broker; delivery does not.
+ * Every producer, active or standing by, takes batches of outcomes from mtc.outcomes and has
+ * PostgreSQL apply them. A batch is acked only after its commit; telling PostgreSQL twice changes
+ * nothing. While PostgreSQL is down the batches wait in the broker; delivery does not.
  */
 #ifndef MTC_LEDGER_H
 #define MTC_LEDGER_H

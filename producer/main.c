@@ -25,13 +25,15 @@ static int run_instead(const struct config *config)
 int main(int argc, char **argv)
 {
     static const struct service_switch switches[] = {
-        {"import", "FILE", "emit the events in FILE (- is standard input), one JSON object a line, and exit"},
+        {"import", "FILE",
+         "emit the events in FILE (- is standard input), one JSON object a line, and exit"},
         {"strict", NULL, "with --import: all lines or none"},
         {0},
     };
     static const struct service_description description = {
         .name = "mtc-producer",
-        .summary = "Relays the outbox in PostgreSQL to RabbitMQ, and the outcomes back into the ledger.",
+        .summary =
+            "Relays the outbox in PostgreSQL to RabbitMQ, and the outcomes back into the ledger.",
         .listen_option = offsetof(struct config, producer_listen),
         .switches = switches,
         .on_switch = on_switch,

@@ -45,7 +45,8 @@ static uint64_t publish_bare(struct amqp_chan *chan, const struct envelope *enve
     log_error("event does not fit into a message; it goes to the dead letters without its headers",
               LF_S("event", envelope->event_id));
     envelope_write(&bare, &message);
-    envelope_add_text(&message, "reason", "its headers do not fit into a message; see the outbox row");
+    envelope_add_text(&message, "reason",
+                      "its headers do not fit into a message; see the outbox row");
     return amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties, "", 0);
 }
 
@@ -72,12 +73,14 @@ uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *cha
     if (problem) {
         envelope_add_text(&message, "reason", problem);
         envelope_add_int(&message, "attempts", 0);
-        log_error("event could not be formed; it goes to the dead letters", LF_S("event", envelope.event_id),
-                  LF_S("machine", envelope.machine), LF_S("reason", problem));
+        log_error("event could not be formed; it goes to the dead letters",
+                  LF_S("event", envelope.event_id), LF_S("machine", envelope.machine),
+                  LF_S("reason", problem));
     }
-    uint64_t tag = amqp_chan_publish(
-        chan, problem ? TOPOLOGY_DEAD : TOPOLOGY_EVENTS, amqp_text(envelope.machine ? envelope.machine : ""),
-        &message.properties, PQgetvalue(rows, row, COL_BODY), (size_t)PQgetlength(rows, row, COL_BODY));
+    uint64_t tag = amqp_chan_publish(chan, problem ? TOPOLOGY_DEAD : TOPOLOGY_EVENTS,
+                                     amqp_text(envelope.machine ? envelope.machine : ""),
+                                     &message.properties, PQgetvalue(rows, row, COL_BODY),
+                                     (size_t)PQgetlength(rows, row, COL_BODY));
     if (tag == 0)
         return publish_bare(chan, &envelope);
     log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));

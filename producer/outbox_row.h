@@ -11,8 +11,8 @@
 int64_t outbox_row_id(const PGresult *rows, int row);
 
 /*
- * Publishes the row: to mtc.events, or, if the event could not be formed, to mtc.dead with the reason (and
- * *unformed set). Returns the publisher tag.
+ * Publishes the row: to mtc.events, or, if the event could not be formed, to mtc.dead with the
+ * reason (and *unformed set). Returns the publisher tag.
  */
 uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *chan, bool repeat,
                             bool *unformed);

@@ -30,7 +30,8 @@ static void on_publishing_closed(struct amqp_chan *chan, int code, const char *t
     amqp_conn_fail(amqp_chan_conn(chan), text);
 }
 
-/* Here responsibility for events passes to the broker: an ack says they are on disk at a majority. */
+/* Here responsibility for events passes to the broker: an ack says they are on disk at a
+ * majority. */
 static void on_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack, void *arg)
 {
     struct producer *producer = arg;
@@ -41,8 +42,8 @@ static void on_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool
 }
 
 /*
- * A message no queue took comes back, and is confirmed after that as if nothing had happened: the connection
- * is given up before the confirm is looked at, and the topology is declared anew.
+ * A message no queue took comes back, and is confirmed after that as if nothing had happened: the
+ * connection is given up before the confirm is looked at, and the topology is declared anew.
  */
 static void on_return(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
 {
@@ -77,8 +78,8 @@ static void on_declared(const char *error, void *arg)
 static void on_up(void *arg)
 {
     struct producer *producer = arg;
-    producer->topology = topology_declare(producer->conn, (int)producer->service->config->topology_partitions,
-                                          on_declared, producer);
+    producer->topology = topology_declare(
+        producer->conn, (int)producer->service->config->topology_partitions, on_declared, producer);
 }
 
 static void on_down(const char *reason, void *arg)
@@ -154,8 +155,8 @@ void *producer_start(struct service *service)
     struct amqp_conn_settings settings = settings_amqp(service);
     producer->relay = relay_new(service, error, sizeof error);
     producer->ledger = producer->relay ? ledger_new(service, error, sizeof error) : NULL;
-    producer->conn = producer->ledger ? amqp_conn_new(service->base, service->resolver, &settings, &events,
-                                                      producer, error, sizeof error)
+    producer->conn = producer->ledger ? amqp_conn_new(service->base, service->resolver, &settings,
+                                                      &events, producer, error, sizeof error)
                                       : NULL;
     if (!producer->conn) {
         log_error("cannot start", LF_S("reason", error));

@@ -1,10 +1,10 @@
 /*
  * relay.c - the outbox, read in order and published with confirms; see relay.h
  *
- * One statement does it all: mtc.relay_step() marks what was confirmed and reads what comes next. While rows
- * come seldom, the relay is "asleep": emit sends NOTIFY, each wakes it, and a slow poll covers what no NOTIFY
- * announced. While they come thick it tells emit to be quiet (mtc.relay.awake) and reads every few
- * milliseconds by itself.
+ * One statement does it all: mtc.relay_step() marks what was confirmed and reads what comes next.
+ * While rows come seldom, the relay is "asleep": emit sends NOTIFY, each wakes it, and a slow poll
+ * covers what no NOTIFY announced. While they come thick it tells emit to be quiet
+ * (mtc.relay.awake) and reads every few milliseconds by itself.
  */
 #include "relay.h"
 #include "base/clock.h"
@@ -42,12 +42,13 @@ struct relay {
     struct repeats repeats;
 
     bool want_read; /* there may be rows nobody has read */
-    bool old_tags;  /* the ring holds rows of a lost channel: it must empty before a new channel's tags */
-    int asked;      /* rows the step under way asks for */
-    bool awake;     /* what mtc.relay says */
+    bool
+        old_tags; /* the ring holds rows of a lost channel: it must empty before a new channel's tags */
+    int asked;  /* rows the step under way asks for */
+    bool awake; /* what mtc.relay says */
     int64_t last_read_ms, last_step_ms, count_from_ms, next_tick_ms, confirmed_since_ms;
     int reads_with_rows;
-    int settle;                       /* reads soon after falling asleep, for who had seen "awake" */
+    int settle; /* reads soon after falling asleep, for who had seen "awake" */
     int64_t sweep_after, sweep_at_ms; /* INT64_MAX: at the next tick */
 
     void (*drained)(void *arg);
@@ -162,7 +163,8 @@ static void step(struct relay *relay, int max_rows)
     }
     relay->asked = max_rows;
     turn_all(relay, FLIGHT_CONFIRMED, FLIGHT_MARKING);
-    char *confirmed = array_of(relay, FLIGHT_MARKING), *in_flight = array_of(relay, FLIGHT_PUBLISHED);
+    char *confirmed = array_of(relay, FLIGHT_MARKING),
+         *in_flight = array_of(relay, FLIGHT_PUBLISHED);
     char limit[16];
     snprintf(limit, sizeof limit, "%d", max_rows);
     const char *values[] = {confirmed, in_flight, limit};
@@ -248,8 +250,8 @@ static bool keep_house(struct relay *relay, int64_t now)
     if (now < relay->next_tick_ms)
         return false;
     relay->next_tick_ms = now + TICK_MS;
-    const char *values[] = {relay->awake ? "true"
-                                         : "false"}; /* what emit knows of us runs out: say it again */
+    const char *values[] = {
+        relay->awake ? "true" : "false"}; /* what emit knows of us runs out: say it again */
     pg_conn_query(relay->pg, "SELECT mtc.relay_awake($1), mtc.tick()", 1, values, on_ticked, relay);
     return true;
 }
@@ -299,15 +301,18 @@ static void pump_active(struct relay *relay)
     if (wanted && relay->flights.count &&
         room_left(relay) < (size_t)relay->service->config->producer_window / 4)
         wanted = 0;
-    bool mark = confirmed && (now >= mark_at || confirmed >= (size_t)relay->service->config->producer_batch ||
-                              relay->drained || !relay->chan);
-    /* With nowhere to publish to there is nothing to read; but a silent session would lose the lock. */
+    bool mark = confirmed &&
+                (now >= mark_at || confirmed >= (size_t)relay->service->config->producer_batch ||
+                 relay->drained || !relay->chan);
+    /* With nowhere to publish to there is nothing to read; but a silent session would lose the
+     * lock. */
     bool sign_of_life = now - relay->last_step_ms >= relay->service->config->producer_poll_ms;
     if (wanted || mark || sign_of_life) {
         step(relay, wanted);
         return;
     }
-    if (finish_drain(relay) || (!relay->drained && (change_flag(relay, now) || keep_house(relay, now))))
+    if (finish_drain(relay) ||
+        (!relay->drained && (change_flag(relay, now) || keep_house(relay, now))))
         return;
     int64_t next = confirmed && mark_at < poll_at ? mark_at : poll_at;
     if (relay->sweep_at_ms < next)
@@ -360,8 +365,8 @@ static void on_lock(const PGresult *result, void *arg)
 static void pump(struct relay *relay)
 {
     if (!pg_conn_is_idle(relay->pg)) {
-        /* A drain without PostgreSQL has nothing to wait for: unmarked rows are published again, as repeats.
-         */
+        /* A drain without PostgreSQL has nothing to wait for: unmarked rows are published again, as
+         * repeats. */
         if (relay->drained && !pg_conn_is_up(relay->pg)) {
             flights_clear(&relay->flights);
             finish_drain(relay);
@@ -371,7 +376,8 @@ static void pump(struct relay *relay)
     if (relay->mode == RELAY_ACTIVE)
         pump_active(relay);
     else if (!finish_drain(relay) && relay->mode == RELAY_STANDBY)
-        pg_conn_query(relay->pg, "SELECT pg_try_advisory_lock(7173219, 1)", 0, NULL, on_lock, relay);
+        pg_conn_query(relay->pg, "SELECT pg_try_advisory_lock(7173219, 1)", 0, NULL, on_lock,
+                      relay);
 }
 
 /* --- what happens to it --- */
@@ -412,7 +418,8 @@ void relay_wake(struct relay *relay)
         pump(relay);
 }
 
-/* Takes unconfirmed rows out of the ring: they will be read again. Confirmed ones stay to be marked. */
+/* Takes unconfirmed rows out of the ring: they will be read again. Confirmed ones stay to be
+ * marked. */
 static void give_up_unconfirmed(struct relay *relay)
 {
     struct flights *flights = &relay->flights;
@@ -462,18 +469,19 @@ bool relay_is_connected(const struct relay *relay)
 static void add_metrics(struct relay *relay)
 {
     struct metrics *metrics = relay->service->metrics;
-    relay->active =
-        metrics_add(metrics, METRIC_GAUGE, "mtc_producer_active", "1 while this process relays", NULL);
-    relay->published =
-        metrics_add(metrics, METRIC_COUNTER, "mtc_producer_published_total", "Events published", NULL);
+    relay->active = metrics_add(metrics, METRIC_GAUGE, "mtc_producer_active",
+                                "1 while this process relays", NULL);
+    relay->published = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_published_total",
+                                   "Events published", NULL);
     relay->confirmed = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_confirmed_total",
                                    "Events the broker confirmed", NULL);
     relay->repeated = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_repeats_total",
                                   "Events published that may have been published before", NULL);
     relay->unformed = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_unformed_total",
-                                  "Events that could not be formed and went to the dead letters", NULL);
-    relay->reads =
-        metrics_add(metrics, METRIC_COUNTER, "mtc_producer_reads_total", "Reads of the outbox", NULL);
+                                  "Events that could not be formed and went to the dead letters",
+                                  NULL);
+    relay->reads = metrics_add(metrics, METRIC_COUNTER, "mtc_producer_reads_total",
+                               "Reads of the outbox", NULL);
 }
 
 struct relay *relay_new(struct service *service, char *error, size_t error_size)
@@ -488,11 +496,12 @@ struct relay *relay_new(struct service *service, char *error, size_t error_size)
     if (!relay->timer)
         out_of_memory(0);
     add_metrics(relay);
-    /* A mark that is lost only makes its row a repeat, so it need not wait for the disk. A relay that goes
-     * silent (it asks at least every 3 s) loses its session, and with it the lock. */
-    struct pg_conn_settings settings =
-        settings_pg(service, "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off");
-    relay->pg = pg_conn_new(service->base, service->resolver, &settings, &events, relay, error, error_size);
+    /* A mark that is lost only makes its row a repeat, so it need not wait for the disk. A relay
+     * that goes silent (it asks at least every 3 s) loses its session, and with it the lock. */
+    struct pg_conn_settings settings = settings_pg(
+        service, "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off");
+    relay->pg = pg_conn_new(service->base, service->resolver, &settings, &events, relay, error,
+                            error_size);
     if (!relay->pg) {
         relay_free(relay);
         return NULL;

@@ -1,8 +1,8 @@
 /*
  * repeats.h - which rows may have been published before
  *
- * A row that was published and not marked is read and published again. The sender then has to look for its
- * sent key, so such rows are called repeats:
+ * A row that was published and not marked is read and published again. The sender then has to look
+ * for its sent key, so such rows are called repeats:
  *
  *   - what was unconfirmed when a channel was lost, row by row
  *   - after a takeover, the oldest rows: a predecessor may have published as many as its window holds, and

@@ -1,8 +1,8 @@
 /*
  * hook.c - one web-hook, from its arrival to its answer; see hook.h
  *
- * Diagnostics: refusals are warnings, at most one a second; without Redis or PostgreSQL web-hooks are taken
- * unchecked, which is a warning once a minute and a metric.
+ * Diagnostics: refusals are warnings, at most one a second; without Redis or PostgreSQL web-hooks
+ * are taken unchecked, which is a warning once a minute and a metric.
  */
 #include "hook.h"
 #include "base/clock.h"
@@ -81,7 +81,8 @@ static void answered(struct hook *hook)
     event_del(hook->timer);
 }
 
-static void answer_status(struct hook *hook, unsigned status, const char *word, struct metric *metric)
+static void answer_status(struct hook *hook, unsigned status, const char *word,
+                          struct metric *metric)
 {
     char body[48];
     int len = snprintf(body, sizeof body, "{\"status\":\"%s\"}", word);
@@ -190,11 +191,12 @@ static void publish(struct hook *hook)
         machine[at] = '\0';
     }
     int64_t observed_us = hook->body.observed_us ? hook->body.observed_us : hook->first_us;
-    int len = snprintf(text, sizeof text,
-                       "{\"machine\":%s,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"webhook\"}",
-                       machine, hook->body.cycle_time_s, utc_format_us(observed_us, when));
-    if (publisher_send(receiver->publisher, hook->key, hook->traceparent, text, (size_t)len, on_published,
-                       hook)) {
+    int len = snprintf(
+        text, sizeof text,
+        "{\"machine\":%s,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"webhook\"}",
+        machine, hook->body.cycle_time_s, utc_format_us(observed_us, when));
+    if (publisher_send(receiver->publisher, hook->key, hook->traceparent, text, (size_t)len,
+                       on_published, hook)) {
         hook->callbacks++;
         return;
     }
@@ -220,7 +222,8 @@ static void answer_verdict(struct hook *hook, const struct key_verdict *verdict)
     if (verdict->answer == KEY_DONE) {
         answer_status(hook, 200, "duplicate", metrics->duplicate);
     } else if (verdict->answer == KEY_HELD) {
-        problem_set(&problem, 409, "X-Idempotency-Key", "a request with this key is being processed");
+        problem_set(&problem, 409, "X-Idempotency-Key",
+                    "a request with this key is being processed");
         answer_problem(hook, &problem, (verdict->held_ms + 999) / 1000, metrics->held);
     } else {
         problem_set(&problem, 422, "X-Idempotency-Key", "this key came with another body before");
@@ -279,9 +282,11 @@ static void go_on_with_machine(struct hook *hook, enum machines_answer answer)
     struct problem problem;
     if (answer == MACHINE_UNKNOWN) {
         if (hook->body.machine_id)
-            problem_set(&problem, 422, "machine_id", "there is no machine %d", hook->body.machine_id);
+            problem_set(&problem, 422, "machine_id", "there is no machine %d",
+                        hook->body.machine_id);
         else
-            problem_set(&problem, 422, "machine_id", "there is no machine \"%.100s\"", hook->body.machine);
+            problem_set(&problem, 422, "machine_id", "there is no machine \"%.100s\"",
+                        hook->body.machine);
         log_warn("web-hook of an unknown machine refused", LF_S("reason", problem.detail),
                  LF_S("key", hook->key));
         answer_problem(hook, &problem, 0, hook->receiver->metrics.refused);
@@ -299,7 +304,8 @@ static void on_looked_again(void *arg)
 {
     struct hook *hook = arg;
     hook->callbacks--;
-    go_on_with_machine(hook, machines_find(hook->receiver->machines, &hook->body, &hook->body.machine_id));
+    go_on_with_machine(
+        hook, machines_find(hook->receiver->machines, &hook->body, &hook->body.machine_id));
 }
 
 static void check_machine(struct hook *hook)
@@ -346,7 +352,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static bool check_route(const struct receiver *receiver, struct http_exchange *exchange,
                         struct problem *problem)
 {
-    if (!receiver->service->config->receiver_use_webhook || strcmp(http_path(exchange), HOOK_PATH) != 0)
+    if (!receiver->service->config->receiver_use_webhook ||
+        strcmp(http_path(exchange), HOOK_PATH) != 0)
         problem_set(problem, 404, NULL, "nothing is here");
     else if (strcmp(http_method(exchange), "POST") != 0)
         problem_set(problem, 405, NULL, "only POST");
@@ -366,8 +373,8 @@ static bool check_signature(const struct receiver *receiver, struct http_exchang
                                         .standard = http_header(exchange, "webhook-signature"),
                                         .plain_timestamp = http_header(exchange, "X-Timestamp"),
                                         .plain = http_header(exchange, "X-Signature")};
-    enum signature_verdict verdict = signature_check(receiver->secrets, &headers, body, len,
-                                                     utc_us() / 1000000, config->receiver_tolerance_s);
+    enum signature_verdict verdict = signature_check(
+        receiver->secrets, &headers, body, len, utc_us() / 1000000, config->receiver_tolerance_s);
     if (verdict != SIGNATURE_GOOD)
         problem_set(problem, 401, headers.standard ? "webhook-signature" : "X-Signature", "%s",
                     signature_problem(verdict));
@@ -384,8 +391,8 @@ static bool check_type(struct http_exchange *exchange, struct problem *problem)
     return problem->status == 0;
 }
 
-static bool check_request(struct receiver *receiver, struct http_exchange *exchange, struct hook_body *body,
-                          struct problem *problem)
+static bool check_request(struct receiver *receiver, struct http_exchange *exchange,
+                          struct hook_body *body, struct problem *problem)
 {
     const struct config *config = receiver->service->config;
     struct hook_rules rules = {.now_us = utc_us(),
@@ -393,17 +400,19 @@ static bool check_request(struct receiver *receiver, struct http_exchange *excha
                                .cycle_time_max_s = config->receiver_cycle_time_max_s};
     size_t len;
     const char *text = http_body(exchange, &len);
-    return check_route(receiver, exchange, problem) && check_signature(receiver, exchange, problem) &&
-           check_type(exchange, problem) &&
+    return check_route(receiver, exchange, problem) &&
+           check_signature(receiver, exchange, problem) && check_type(exchange, problem) &&
            hook_key_is_good(http_header(exchange, "X-Idempotency-Key"), problem) &&
            hook_body_read(text, len, &rules, body, problem);
 }
 
-static void refuse(struct receiver *receiver, struct http_exchange *exchange, const struct problem *problem)
+static void refuse(struct receiver *receiver, struct http_exchange *exchange,
+                   const struct problem *problem)
 {
     metric_add(problem->status == 401 ? receiver->metrics.unsigned_ : receiver->metrics.refused, 1);
     if (problem->status != 404 && log_limit_ok(&receiver->refusals, 1000))
-        log_warn("web-hook refused", LF_I("status", problem->status), LF_S("reason", problem->detail),
+        log_warn("web-hook refused", LF_I("status", problem->status),
+                 LF_S("reason", problem->detail),
                  LF_S("key", http_header(exchange, "X-Idempotency-Key")),
                  LF_I("more", receiver->refusals.last_suppressed));
     problem_reply(exchange, problem);
@@ -434,7 +443,8 @@ void hook_on_request(struct http_exchange *exchange, void *arg)
     hook->key = xstrdup(http_header(exchange, "X-Idempotency-Key"));
     hook->traceparent = is_traceparent(trace) ? xstrdup(trace) : NULL;
     key_fingerprint(text, len, hook->fingerprint);
-    snprintf(hook->token, sizeof hook->token, "%" PRIx64 ".%llx", (uint64_t)utc_us(), receiver->next_token++);
+    snprintf(hook->token, sizeof hook->token, "%" PRIx64 ".%llx", (uint64_t)utc_us(),
+             receiver->next_token++);
     hook->timer = evtimer_new(receiver->service->base, on_timer, hook);
     if (!hook->timer)
         out_of_memory(0);

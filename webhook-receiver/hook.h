@@ -7,8 +7,8 @@
  *   publish, confirm            503 if the broker does not confirm within receiver.answer_within_ms
  *   key done                    202 accepted
  *
- * What is answered 503 may have been published all the same: its sender repeats it, and PostgreSQL applies it
- * once, since both carry the same time of observation.
+ * What is answered 503 may have been published all the same: its sender repeats it, and PostgreSQL
+ * applies it once, since both carry the same time of observation.
  */
 #ifndef MTC_HOOK_H
 #define MTC_HOOK_H

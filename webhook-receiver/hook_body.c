@@ -8,19 +8,21 @@
 #include <math.h>
 #include <string.h>
 
-#define KEY_MAX       128
-#define OBSERVED_FROM INT64_C(946684800000000) /* 2000-01-01, before any machine here told anything */
+#define KEY_MAX 128
+#define OBSERVED_FROM                                                                              \
+    INT64_C(946684800000000) /* 2000-01-01, before any machine here told anything */
 
 bool hook_key_is_good(const char *key, struct problem *problem)
 {
     size_t len = key ? strlen(key) : 0;
     if (!key || len == 0) {
-        problem_set(problem, 400, "X-Idempotency-Key", "X-Idempotency-Key is %s", key ? "empty" : "missing");
+        problem_set(problem, 400, "X-Idempotency-Key", "X-Idempotency-Key is %s",
+                    key ? "empty" : "missing");
         return false;
     }
     if (len > KEY_MAX) {
-        problem_set(problem, 400, "X-Idempotency-Key", "X-Idempotency-Key is longer than %d characters",
-                    KEY_MAX);
+        problem_set(problem, 400, "X-Idempotency-Key",
+                    "X-Idempotency-Key is longer than %d characters", KEY_MAX);
         return false;
     }
     for (size_t i = 0; i < len; i++) {
@@ -78,17 +80,19 @@ static bool read_machine(const json_t *value, struct hook_body *out, struct prob
                         "machine_id is empty, longer than %d bytes or holds control characters",
                         MACHINE_NAME_MAX);
     } else {
-        problem_set(problem, 422, field, "machine_id is %s, not a whole number or a string", type_of(value));
+        problem_set(problem, 422, field, "machine_id is %s, not a whole number or a string",
+                    type_of(value));
     }
     return problem->status == 0;
 }
 
-static bool read_cycle_time(const json_t *value, const struct hook_rules *rules, struct hook_body *out,
-                            struct problem *problem)
+static bool read_cycle_time(const json_t *value, const struct hook_rules *rules,
+                            struct hook_body *out, struct problem *problem)
 {
     static const char field[] = "cycle_time";
     if (!json_is_number(value)) {
-        problem_set(problem, 422, field, value ? "cycle_time is %s, not a number" : "cycle_time is missing",
+        problem_set(problem, 422, field,
+                    value ? "cycle_time is %s, not a number" : "cycle_time is missing",
                     value ? type_of(value) : "");
         return false;
     }
@@ -96,13 +100,14 @@ static bool read_cycle_time(const json_t *value, const struct hook_rules *rules,
     if (isfinite(out->cycle_time_s) && out->cycle_time_s >= 0.001 &&
         out->cycle_time_s <= (double)rules->cycle_time_max_s)
         return true;
-    problem_set(problem, 422, field, "cycle_time is %g; wanted are seconds between 0.001 and %" PRId64,
+    problem_set(problem, 422, field,
+                "cycle_time is %g; wanted are seconds between 0.001 and %" PRId64,
                 out->cycle_time_s, rules->cycle_time_max_s);
     return false;
 }
 
-static bool read_observed_at(const json_t *value, const struct hook_rules *rules, struct hook_body *out,
-                             struct problem *problem)
+static bool read_observed_at(const json_t *value, const struct hook_rules *rules,
+                             struct hook_body *out, struct problem *problem)
 {
     static const char field[] = "observed_at";
     if (!value)
@@ -136,8 +141,8 @@ static bool only_known_members(json_t *json, struct problem *problem)
     return true;
 }
 
-bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules, struct hook_body *out,
-                    struct problem *problem)
+bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules,
+                    struct hook_body *out, struct problem *problem)
 {
     json_error_t error;
     *out = (struct hook_body){0};
@@ -148,8 +153,8 @@ bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules
     }
     json_t *json = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (!json)
-        problem_set(problem, 400, "body", "the body is no good JSON: %.150s (line %d, column %d)", error.text,
-                    error.line, error.column);
+        problem_set(problem, 400, "body", "the body is no good JSON: %.150s (line %d, column %d)",
+                    error.text, error.line, error.column);
     else if (!json_is_object(json))
         problem_set(problem, 422, "body", "the body is %s, not an object", type_of(json));
     bool good = problem->status == 0 && only_known_members(json, problem) &&

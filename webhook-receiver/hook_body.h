@@ -3,8 +3,8 @@
  *
  *   {"machine_id": 12 or "SR-26", "cycle_time": 298.2, "observed_at": "2025-12-28T12:12:33Z"}
  *
- * observed_at may be missing; nothing else may be there. What is no JSON is 400, what breaks the contract is
- * 422 and names the field.
+ * observed_at may be missing; nothing else may be there. What is no JSON is 400, what breaks the
+ * contract is 422 and names the field.
  */
 #ifndef MTC_HOOK_BODY_H
 #define MTC_HOOK_BODY_H
@@ -26,8 +26,8 @@ struct hook_rules {
     int64_t now_us, future_max_s, cycle_time_max_s;
 };
 
-bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules, struct hook_body *out,
-                    struct problem *problem);
+bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules,
+                    struct hook_body *out, struct problem *problem);
 
 /* Key of the request: 1 to 128 visible ASCII characters. */
 bool hook_key_is_good(const char *key, struct problem *problem);

@@ -47,7 +47,8 @@ static void name_of(const char *key, char out[192])
     snprintf(out, 192, "mtc:hook:%s", key);
 }
 
-bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg)
+bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                     void *arg)
 {
     char name[192], now[24], lease_ms[24], ttl[24];
     name_of(lease->key, name);
@@ -59,7 +60,8 @@ bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, re
     return redis && redis_conn_command(redis, 9, words, done, arg);
 }
 
-bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg)
+bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                    void *arg)
 {
     char name[192], now[24], ttl[24];
     name_of(lease->key, name);
@@ -69,7 +71,8 @@ bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, red
     return redis && redis_conn_command(redis, 7, words, done, arg);
 }
 
-bool key_state_release(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg)
+bool key_state_release(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                       void *arg)
 {
     char name[192];
     name_of(lease->key, name);
@@ -81,7 +84,8 @@ struct key_verdict key_verdict_of(const redisReply *reply)
 {
     struct key_verdict verdict = {.answer = KEY_UNKNOWN};
     if (!reply || reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 ||
-        reply->element[0]->type != REDIS_REPLY_STRING || reply->element[1]->type != REDIS_REPLY_STRING)
+        reply->element[0]->type != REDIS_REPLY_STRING ||
+        reply->element[1]->type != REDIS_REPLY_STRING)
         return verdict;
     const char *word = reply->element[0]->str;
     int64_t number = strtoll(reply->element[1]->str, NULL, 10);

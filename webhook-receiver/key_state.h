@@ -7,10 +7,11 @@
  *                          v  |
  *                        free-'
  *
- * The record is a hash at mtc:hook:<key>, kept for receiver.key_ttl_s after its last change: fp (SHA-256 of
- * the body), state, until (ms, by the clock of Redis), token (of the lease), at (microseconds: when the key
- * came first). `at` survives everything: a request that was published and not seen to be is published again
- * with the same time of observation, and PostgreSQL applies an observation once.
+ * The record is a hash at mtc:hook:<key>, kept for receiver.key_ttl_s after its last change: fp
+ * (SHA-256 of the body), state, until (ms, by the clock of Redis), token (of the lease), at
+ * (microseconds: when the key came first). `at` survives everything: a request that was published
+ * and not seen to be is published again with the same time of observation, and PostgreSQL applies
+ * an observation once.
  *
  * A key counts as done only after the broker's confirm. Draft of the header:
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
@@ -49,12 +50,15 @@ struct key_lease {
 void key_fingerprint(const char *body, size_t len, char out[KEY_FINGERPRINT]);
 
 /*
- * Each sends one command. False: Redis is down and done will not be called. key_verdict_of() reads the reply
- * of key_state_lease().
+ * Each sends one command. False: Redis is down and done will not be called. key_verdict_of() reads
+ * the reply of key_state_lease().
  */
-bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg);
-bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg);
-bool key_state_release(struct redis_conn *redis, const struct key_lease *lease, redis_done done, void *arg);
+bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                     void *arg);
+bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                    void *arg);
+bool key_state_release(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
+                       void *arg);
 struct key_verdict key_verdict_of(const redisReply *reply);
 
 #endif

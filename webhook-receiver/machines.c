@@ -9,8 +9,9 @@
 #include <string.h>
 #include <uthash.h>
 
-#define FRESH_MS   1000
-#define TRUST_READ 3 /* an unknown name is only refused on the word of a list at most so many periods old */
+#define FRESH_MS 1000
+#define TRUST_READ                                                                                 \
+    3 /* an unknown name is only refused on the word of a list at most so many periods old */
 
 struct known {
     int id;
@@ -79,7 +80,8 @@ static void on_list(const PGresult *result, void *arg)
     }
     clear(machines);
     for (int row = 0; row < PQntuples(result); row++)
-        add(machines, (int)strtol(PQgetvalue(result, row, 0), NULL, 10), PQgetvalue(result, row, 1));
+        add(machines, (int)strtol(PQgetvalue(result, row, 0), NULL, 10),
+            PQgetvalue(result, row, 1));
     machines->read_ms = mono_ms();
     tell_waiting(machines);
 }
@@ -89,8 +91,9 @@ static void read_list(struct machines *machines)
     if (machines->reading || !pg_conn_is_idle(machines->pg))
         return;
     machines->reading = true;
-    pg_conn_query(machines->pg, "SELECT DISTINCT ON (machine_id) machine_id, machine FROM mtc.machine", 0,
-                  NULL, on_list, machines);
+    pg_conn_query(machines->pg,
+                  "SELECT DISTINCT ON (machine_id) machine_id, machine FROM mtc.machine", 0, NULL,
+                  on_list, machines);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -113,7 +116,8 @@ static void on_down(const char *reason, void *arg)
     tell_waiting(machines);
 }
 
-enum machines_answer machines_find(const struct machines *machines, const struct hook_body *body, int *id)
+enum machines_answer machines_find(const struct machines *machines, const struct hook_body *body,
+                                   int *id)
 {
     struct known *known;
     if (body->machine_id)
@@ -167,10 +171,10 @@ struct machines *machines_new(struct service *service, char *error, size_t error
         out_of_memory(0);
     struct timeval period = ms_to_timeval(service->config->receiver_machines_refresh_s * 1000);
     event_add(machines->timer, &period);
-    struct pg_conn_settings settings =
-        settings_pg(service, "SET default_transaction_read_only = on; SET jit = off");
-    machines->pg =
-        pg_conn_new(service->base, service->resolver, &settings, &events, machines, error, error_size);
+    struct pg_conn_settings settings = settings_pg(
+        service, "SET default_transaction_read_only = on; SET jit = off");
+    machines->pg = pg_conn_new(service->base, service->resolver, &settings, &events, machines,
+                               error, error_size);
     if (!machines->pg) {
         machines_free(machines);
         return NULL;

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void problem_set(struct problem *problem, unsigned status, const char *field, const char *format, ...)
+void problem_set(struct problem *problem, unsigned status, const char *field, const char *format,
+                 ...)
 {
     va_list words;
     va_start(words, format);
@@ -50,9 +51,10 @@ void problem_reply(struct http_exchange *exchange, const struct problem *problem
     int count = 0;
     /* Pieces of what was sent may be quoted in the detail: what is no UTF-8 there is left out. */
     json_t *detail = json_string(problem->detail);
-    json_t *body = json_pack("{s:s, s:s, s:i, s:o}", "type", "about:blank", "title",
-                             problem_title(problem->status), "status", (int)problem->status, "detail",
-                             detail ? detail : json_string("the request holds bytes that are no UTF-8"));
+    json_t *body = json_pack(
+        "{s:s, s:s, s:i, s:o}", "type", "about:blank", "title", problem_title(problem->status),
+        "status", (int)problem->status, "detail",
+        detail ? detail : json_string("the request holds bytes that are no UTF-8"));
     if (*problem->field)
         json_object_set_new(body, "field", json_string(problem->field));
     char *text = json_dumps(body, JSON_COMPACT);

@@ -1,8 +1,8 @@
 /*
  * problem.h - errors as application/problem+json
  *
- * Source: RFC 9457, "Problem Details for HTTP APIs". Where a part of the request is at fault, the member
- * `field` names it: a header, or a member of the body.
+ * Source: RFC 9457, "Problem Details for HTTP APIs". Where a part of the request is at fault, the
+ * member `field` names it: a header, or a member of the body.
  */
 #ifndef MTC_PROBLEM_H
 #define MTC_PROBLEM_H
@@ -18,8 +18,8 @@ struct problem {
     char detail[256];
 };
 
-void problem_set(struct problem *problem, unsigned status, const char *field, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void problem_set(struct problem *problem, unsigned status, const char *field, const char *format,
+                 ...) __attribute__((format(printf, 4, 5)));
 
 /* The title of a status, as RFC 9110 calls it. */
 const char *problem_title(unsigned status);

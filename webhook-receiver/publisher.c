@@ -110,8 +110,9 @@ static void on_declared(const char *error, void *arg)
 static void on_up(void *arg)
 {
     struct publisher *publisher = arg;
-    publisher->topology = topology_declare(
-        publisher->conn, (int)publisher->service->config->topology_partitions, on_declared, publisher);
+    publisher->topology = topology_declare(publisher->conn,
+                                           (int)publisher->service->config->topology_partitions,
+                                           on_declared, publisher);
 }
 
 static void on_down(const char *reason, void *arg)
@@ -128,8 +129,8 @@ bool publisher_is_ready(const struct publisher *publisher)
     return publisher->chan && !amqp_conn_is_blocked(publisher->conn);
 }
 
-bool publisher_send(struct publisher *publisher, const char *key, const char *traceparent, const char *text,
-                    size_t len, publisher_done done, void *arg)
+bool publisher_send(struct publisher *publisher, const char *key, const char *traceparent,
+                    const char *text, size_t len, publisher_done done, void *arg)
 {
     if (!publisher_is_ready(publisher) ||
         publisher->count >= publisher->service->config->receiver_pending_max)
@@ -161,8 +162,8 @@ struct publisher *publisher_new(struct service *service, char *error, size_t err
     struct amqp_conn_settings settings = settings_amqp(service);
     publisher->service = service;
     publisher->last = &publisher->first;
-    publisher->conn =
-        amqp_conn_new(service->base, service->resolver, &settings, &events, publisher, error, error_size);
+    publisher->conn = amqp_conn_new(service->base, service->resolver, &settings, &events, publisher,
+                                    error, error_size);
     if (!publisher->conn) {
         publisher_free(publisher);
         return NULL;

@@ -18,11 +18,11 @@ void publisher_free(struct publisher *publisher); /* those waiting are not calle
 bool publisher_is_ready(const struct publisher *publisher);
 
 /*
- * key becomes the message id. False: the broker takes nothing now (it is not there, or blocks, or too many
- * are waiting); done will not be called.
+ * key becomes the message id. False: the broker takes nothing now (it is not there, or blocks, or
+ * too many are waiting); done will not be called.
  */
-bool publisher_send(struct publisher *publisher, const char *key, const char *traceparent, const char *text,
-                    size_t len, publisher_done done, void *arg);
+bool publisher_send(struct publisher *publisher, const char *key, const char *traceparent,
+                    const char *text, size_t len, publisher_done done, void *arg);
 
 /* Politely; done is called when it is over. Those waiting for a confirm are not called back. */
 void publisher_close(struct publisher *publisher, void (*done)(void *arg), void *arg);

@@ -1,8 +1,8 @@
 /*
  * receiver.c - web-hooks from MTConnect onto the broker; see receiver.h
  *
- * Diagnostics: with web-hooks on, a missing secret or an address that can't be listened on refuses to start;
- * servers that are down are waited for.
+ * Diagnostics: with web-hooks on, a missing secret or an address that can't be listened on refuses
+ * to start; servers that are down are waited for.
  */
 #include "receiver.h"
 #include "hook.h"
@@ -16,7 +16,8 @@
 
 /* --- secrets --- */
 
-static bool read_secret(struct signature_secret *secret, const char *path, char *error, size_t error_size)
+static bool read_secret(struct signature_secret *secret, const char *path, char *error,
+                        size_t error_size)
 {
     if (!*path) {
         signature_secret_clear(secret);
@@ -45,7 +46,8 @@ static bool read_secrets(struct receiver *receiver, char *error, size_t error_si
         return false;
     }
     return read_secret(&receiver->secrets[0], config->receiver_secret_file, error, error_size) &&
-           read_secret(&receiver->secrets[1], config->receiver_second_secret_file, error, error_size);
+           read_secret(&receiver->secrets[1], config->receiver_second_secret_file, error,
+                       error_size);
 }
 
 void receiver_reload(void *state)
@@ -113,13 +115,14 @@ static void add_metrics(struct receiver *receiver)
     m->unsigned_ = hooks_metric(all, "answer=\"bad signature\"");
     m->unavailable = hooks_metric(all, "answer=\"unavailable\"");
     static const char *const unchecked = "Web-hooks taken without a check";
-    m->unchecked_key =
-        metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total", unchecked, "check=\"key\"");
-    m->unchecked_machine =
-        metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total", unchecked, "check=\"machine\"");
+    m->unchecked_key = metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total", unchecked,
+                                   "check=\"key\"");
+    m->unchecked_machine = metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total",
+                                       unchecked, "check=\"machine\"");
     m->seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_receiver_seconds",
                              "From a whole request to its answer", NULL);
-    m->under_way = metrics_add(all, METRIC_GAUGE, "mtc_receiver_under_way", "Web-hooks under way", NULL);
+    m->under_way = metrics_add(all, METRIC_GAUGE, "mtc_receiver_under_way", "Web-hooks under way",
+                               NULL);
     metrics_on_render(all, before_render, receiver);
 }
 
@@ -138,7 +141,8 @@ static bool start_all(struct receiver *receiver, char *error, size_t error_size)
     if (!read_secrets(receiver, error, error_size))
         return false;
     if (*config->redis_url) {
-        receiver->redis = redis_conn_new(service->base, service->resolver, &redis, error, error_size);
+        receiver->redis = redis_conn_new(service->base, service->resolver, &redis, error,
+                                         error_size);
         if (!receiver->redis)
             return false;
     }
@@ -151,8 +155,8 @@ static bool start_all(struct receiver *receiver, char *error, size_t error_size)
         if (!receiver->registration)
             return false;
     }
-    receiver->server = http_server_new(service->base, config->receiver_hook_listen, &limits, hook_on_request,
-                                       receiver, error, error_size);
+    receiver->server = http_server_new(service->base, config->receiver_hook_listen, &limits,
+                                       hook_on_request, receiver, error, error_size);
     return receiver->server != NULL;
 }
 
@@ -170,15 +174,17 @@ void *receiver_start(struct service *service)
     if (!service->config->receiver_use_webhook)
         log_info("web-hooks are off: the route answers 404, and nothing is registered");
     else if (!receiver->registration)
-        log_warn("receiver.public_url is not set: web-hooks are taken, but MTConnect is not told where to "
-                 "send them");
+        log_warn(
+            "receiver.public_url is not set: web-hooks are taken, but MTConnect is not told where to "
+            "send them");
     return receiver;
 }
 
 void receiver_stop(void *state)
 {
     struct receiver *receiver = state;
-    receiver->stopping = true; /* Redis answers what is under way with nothing; that is to have no effect */
+    receiver->stopping =
+        true; /* Redis answers what is under way with nothing; that is to have no effect */
     http_server_free(receiver->server);
     registration_free(receiver->registration);
     redis_conn_free(receiver->redis);

@@ -74,7 +74,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     request.headers[count++] = "Content-Type: application/json";
     if (registration->api_key_header)
         request.headers[count++] = registration->api_key_header;
-    http_client_start(registration->http, &request, on_answer, registration); /* the only one under way */
+    http_client_start(registration->http, &request, on_answer,
+                      registration); /* the only one under way */
 }
 
 bool registration_is_done(const struct registration *registration)
@@ -85,7 +86,8 @@ bool registration_is_done(const struct registration *registration)
 void registration_reload(struct registration *registration)
 {
     char error[256];
-    if (!settings_read_api_key(registration->service, &registration->api_key_header, error, sizeof error))
+    if (!settings_read_api_key(registration->service, &registration->api_key_header, error,
+                               sizeof error))
         log_error("API key not read; going on with the one before", LF_S("reason", error));
 }
 
@@ -101,10 +103,11 @@ struct registration *registration_new(struct service *service, char *error, size
 {
     const struct config *config = service->config;
     struct registration *registration = xcalloc(1, sizeof *registration);
-    struct http_client_settings http = {.timeout_ms = config->mtconnect_timeout_ms,
-                                        .connections = 2, /* the next may start in the callback of the last */
-                                        .idle_s = config->mtconnect_idle_s,
-                                        .user_agent = "mtc-receiver/" MTC_VERSION};
+    struct http_client_settings http = {
+        .timeout_ms = config->mtconnect_timeout_ms,
+        .connections = 2, /* the next may start in the callback of the last */
+        .idle_s = config->mtconnect_idle_s,
+        .user_agent = "mtc-receiver/" MTC_VERSION};
     size_t base = strlen(config->mtconnect_base_url);
     while (base && config->mtconnect_base_url[base - 1] == '/')
         base--;
@@ -116,11 +119,12 @@ struct registration *registration_new(struct service *service, char *error, size
     if (!registration->timer)
         out_of_memory(0);
     registration->http = http_client_new(service->base, &http);
-    registration->registered = metrics_add(service->metrics, METRIC_GAUGE, "mtc_receiver_registered",
+    registration->registered = metrics_add(service->metrics, METRIC_GAUGE,
+                                           "mtc_receiver_registered",
                                            "1 once MTConnect has taken the registration", NULL);
-    registration->failures =
-        metrics_add(service->metrics, METRIC_COUNTER, "mtc_receiver_registration_failures_total",
-                    "Registrations MTConnect did not take", NULL);
+    registration->failures = metrics_add(service->metrics, METRIC_COUNTER,
+                                         "mtc_receiver_registration_failures_total",
+                                         "Registrations MTConnect did not take", NULL);
     bool ok = registration->body &&
               settings_read_api_key(service, &registration->api_key_header, error, error_size);
     if (!registration->body)

@@ -54,7 +54,8 @@ static void digest_of(const struct signature_secret *secret, const char *text, s
                       unsigned char out[DIGEST])
 {
     unsigned size = 0;
-    if (!HMAC(EVP_sha256(), secret->bytes, (int)secret->len, (const unsigned char *)text, len, out, &size) ||
+    if (!HMAC(EVP_sha256(), secret->bytes, (int)secret->len, (const unsigned char *)text, len, out,
+              &size) ||
         size != DIGEST)
         out_of_memory(0); /* nothing else makes it fail */
 }
@@ -78,7 +79,8 @@ static bool standard_matches(const char *list, const unsigned char expected[DIGE
     while (*list) {
         size_t len = strcspn(list, " ");
         unsigned char given[DIGEST + 4];
-        if (len == 3 + 44 && strncmp(list, "v1,", 3) == 0 && from_base64(list + 3, 44, given) == DIGEST)
+        if (len == 3 + 44 && strncmp(list, "v1,", 3) == 0 &&
+            from_base64(list + 3, 44, given) == DIGEST)
             found |= CRYPTO_memcmp(given, expected, DIGEST) == 0;
         list += len;
         list += strspn(list, " ");
@@ -109,8 +111,8 @@ static bool plain_matches(const char *hex, const unsigned char expected[DIGEST])
 }
 
 enum signature_verdict signature_check(const struct signature_secret secrets[SIGNATURE_SECRETS],
-                                       const struct signature_headers *headers, const char *body, size_t len,
-                                       int64_t now_s, int64_t tolerance_s)
+                                       const struct signature_headers *headers, const char *body,
+                                       size_t len, int64_t now_s, int64_t tolerance_s)
 {
     static const char scheme[] = "sha256=";
     bool standard = headers->standard != NULL;

@@ -9,8 +9,9 @@
  *   plain              X-Timestamp (Unix seconds), X-Signature: "sha256=<hex>"; signed is
  * "<timestamp>.<body>"
  *
- * A secret that begins with "whsec_" is base64 behind that, as the standard has it; any other is its own
- * bytes. Two may be good at once, so that a secret can be changed. Digests are compared in constant time.
+ * A secret that begins with "whsec_" is base64 behind that, as the standard has it; any other is
+ * its own bytes. Two may be good at once, so that a secret can be changed. Digests are compared in
+ * constant time.
  */
 #ifndef MTC_SIGNATURE_H
 #define MTC_SIGNATURE_H
@@ -44,8 +45,8 @@ bool signature_secret_set(struct signature_secret *secret, const char *text);
 void signature_secret_clear(struct signature_secret *secret);
 
 enum signature_verdict signature_check(const struct signature_secret secrets[SIGNATURE_SECRETS],
-                                       const struct signature_headers *headers, const char *body, size_t len,
-                                       int64_t now_s, int64_t tolerance_s);
+                                       const struct signature_headers *headers, const char *body,
+                                       size_t len, int64_t now_s, int64_t tolerance_s);
 
 /* In words, for the answer. */
 const char *signature_problem(enum signature_verdict verdict);

@@ -1,9 +1,9 @@
 /*
  * backoff.h - growing pauses with jitter between attempts to reach a dependency
  *
- * "Full jitter" over the upper half: each pause is drawn from [cap/2, cap], and cap doubles from min to max,
- * so many processes that lost the same broker do not come back in step. Source: M. Brooker, "Exponential
- * Backoff And Jitter", AWS Architecture Blog, 2015 ("equal jitter").
+ * "Full jitter" over the upper half: each pause is drawn from [cap/2, cap], and cap doubles from
+ * min to max, so many processes that lost the same broker do not come back in step. Source: M.
+ * Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 ("equal jitter").
  */
 #ifndef MTC_BACKOFF_H
 #define MTC_BACKOFF_H

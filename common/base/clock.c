@@ -52,5 +52,6 @@ struct timeval ms_to_timeval(int64_t ms)
 {
     if (ms < 0)
         ms = 0;
-    return (struct timeval){.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
+    return (struct timeval){.tv_sec = (time_t)(ms / 1000),
+                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 }

@@ -1,7 +1,8 @@
 /*
  * clock.h - time as a value
  *
- * Durations come from the monotonic clock, facts from UTC; the unit is in every name. Nothing here fails.
+ * Durations come from the monotonic clock, facts from UTC; the unit is in every name. Nothing here
+ * fails.
  */
 #ifndef MTC_CLOCK_H
 #define MTC_CLOCK_H
@@ -17,7 +18,8 @@ int64_t mono_us(void);
 /* Microseconds of UTC since 1970. */
 int64_t utc_us(void);
 
-/* RFC 3339 with milliseconds and "Z", e.g. 2025-12-28T12:12:33.213Z, into out (at least UTC_TEXT bytes). */
+/* RFC 3339 with milliseconds and "Z", e.g. 2025-12-28T12:12:33.213Z, into out (at least UTC_TEXT
+ * bytes). */
 #define UTC_TEXT 32
 const char *utc_format(int64_t us, char out[UTC_TEXT]);
 

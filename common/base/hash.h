@@ -1,8 +1,8 @@
 /*
  * hash.h - hashes of short texts: for tables and weights, not for secrets
  *
- * FNV-1a (IETF draft-eastlake-fnv), then the finalizer of MurmurHash3: FNV alone mixes its last bytes too
- * little.
+ * FNV-1a (IETF draft-eastlake-fnv), then the finalizer of MurmurHash3: FNV alone mixes its last
+ * bytes too little.
  */
 #ifndef MTC_HASH_H
 #define MTC_HASH_H

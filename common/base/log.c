@@ -125,8 +125,8 @@ void log_write(enum log_level level, const char *msg, ...)
     }
     va_end(args);
     line.text[line.len++] = '\n';
-    /* One write(2) a line keeps lines of several processes apart. A log that cannot be written has nowhere
-     * to be reported, so the result is deliberately not looked at. */
+    /* One write(2) a line keeps lines of several processes apart. A log that cannot be written has
+     * nowhere to be reported, so the result is deliberately not looked at. */
     ssize_t written = write(STDERR_FILENO, line.text, line.len);
     (void)written;
 }

@@ -1,9 +1,9 @@
 /*
  * log.h - structured logs, one line a fact
  *
- * Lines are logfmt on standard error: ts, level, prog, pid, msg, then the fields given. Values are quoted
- * when they need to be and control characters are escaped, so nothing a peer sends can forge a line. The
- * logger is the one piece of global state in the suite.
+ * Lines are logfmt on standard error: ts, level, prog, pid, msg, then the fields given. Values are
+ * quoted when they need to be and control characters are escaped, so nothing a peer sends can forge
+ * a line. The logger is the one piece of global state in the suite.
  *
  *     log_warn("event will be retried", LF_S("event", id), LF_I("attempt", 2));
  */
@@ -39,8 +39,8 @@ void log_write(enum log_level level, const char *msg, ...);
 #define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__, LF_END)
 
 /*
- * Says yes at most once per period_ms; otherwise counts. For warnings that a broken dependency would repeat
- * for every event. `suppressed` holds how many were swallowed since the last yes.
+ * Says yes at most once per period_ms; otherwise counts. For warnings that a broken dependency
+ * would repeat for every event. `suppressed` holds how many were swallowed since the last yes.
  */
 struct log_limit {
     int64_t next_ms;

@@ -36,8 +36,8 @@ void metrics_free(struct metrics *metrics)
     free(metrics);
 }
 
-struct metric *metrics_add(struct metrics *metrics, enum metric_type type, const char *name, const char *help,
-                           const char *labels)
+struct metric *metrics_add(struct metrics *metrics, enum metric_type type, const char *name,
+                           const char *help, const char *labels)
 {
     struct metric *metric = xcalloc(1, sizeof *metric);
     metric->type = type;
@@ -76,7 +76,8 @@ static void render_histogram(const struct metric *metric, FILE *out)
     double cumulated = 0;
     for (size_t i = 0; i < BOUNDS; i++) {
         cumulated += metric->buckets[i];
-        fprintf(out, "%s_bucket{%s%sle=\"%g\"} %.17g\n", metric->name, labels, comma, bounds[i], cumulated);
+        fprintf(out, "%s_bucket{%s%sle=\"%g\"} %.17g\n", metric->name, labels, comma, bounds[i],
+                cumulated);
     }
     fprintf(out, "%s_bucket{%s%sle=\"+Inf\"} %.17g\n", metric->name, labels, comma, metric->count);
     const char *open = *labels ? "{" : "", *close = *labels ? "}" : "";
@@ -93,7 +94,8 @@ void metrics_render(struct metrics *metrics, FILE *out)
     for (const struct metric *metric = metrics->first; metric; metric = metric->next) {
         if (strcmp(name, metric->name) != 0) {
             name = metric->name;
-            fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, metric->help, name, types[metric->type]);
+            fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, metric->help, name,
+                    types[metric->type]);
         }
         if (metric->type == METRIC_HISTOGRAM)
             render_histogram(metric, out);

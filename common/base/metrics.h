@@ -1,8 +1,8 @@
 /*
  * metrics.h - counters, gauges and histograms, rendered for Prometheus
  *
- * A metric lives as long as its registry; the pointer is kept by whoever moves it. Values are doubles as
- * in the exposition format: https://prometheus.io/docs/instrumenting/exposition_formats/
+ * A metric lives as long as its registry; the pointer is kept by whoever moves it. Values are
+ * doubles as in the exposition format: https://prometheus.io/docs/instrumenting/exposition_formats/
  * Metrics of one name that differ in labels are added one after the other, with the same help.
  */
 #ifndef MTC_METRICS_H
@@ -29,8 +29,8 @@ struct metrics *metrics_new(void);
 void metrics_free(struct metrics *metrics);
 
 /* name and help are string constants; labels is copied and may be NULL. */
-struct metric *metrics_add(struct metrics *metrics, enum metric_type type, const char *name, const char *help,
-                           const char *labels);
+struct metric *metrics_add(struct metrics *metrics, enum metric_type type, const char *name,
+                           const char *help, const char *labels);
 
 static inline void metric_add(struct metric *metric, double n)
 {

@@ -25,13 +25,14 @@ static bool one_of(const char **at, char a, char b)
     return true;
 }
 
-/* Days since 1970 of a day in the Gregorian calendar; years are counted from March, so that leap days come
- * last. */
+/* Days since 1970 of a day in the Gregorian calendar; years are counted from March, so that leap
+ * days come last. */
 static int64_t days_of(int year, int month, int day)
 {
     int64_t y = month > 2 ? year : year - 1;
     int64_t m = month > 2 ? month - 3 : month + 9;
-    int64_t leap = y >= 0 ? y / 4 - y / 100 + y / 400 : -1; /* year -1 is what January of year 0 counts as */
+    int64_t leap = y >= 0 ? y / 4 - y / 100 + y / 400
+                          : -1; /* year -1 is what January of year 0 counts as */
     return 365 * y + leap + (153 * m + 2) / 5 + day - 719469;
 }
 
@@ -83,8 +84,8 @@ bool rfc3339_parse(const char *text, int64_t *us)
         !one_of(&at, ':', ':') || (second = number(&at, 2)) < 0)
         return false;
     int64_t part, east;
-    if (!fraction(&at, &part) || !offset(&at, &east) || *at || !is_day(year, month, day) || hour > 23 ||
-        minute > 59 || second > 60)
+    if (!fraction(&at, &part) || !offset(&at, &east) || *at || !is_day(year, month, day) ||
+        hour > 23 || minute > 59 || second > 60)
         return false;
     if (second == 60) {
         second = 59;

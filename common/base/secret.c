@@ -23,7 +23,8 @@ char *secret_read(const char *path, char *error, size_t error_size)
     }
     size_t len = strcspn(line, "\r\n");
     if (len == 0 || len > 4096) {
-        snprintf(error, error_size, "%s: first line is %s", path, len ? "longer than 4096 bytes" : "empty");
+        snprintf(error, error_size, "%s: first line is %s", path,
+                 len ? "longer than 4096 bytes" : "empty");
         return NULL;
     }
     return xstrndup(line, len);

@@ -1,9 +1,9 @@
 /*
  * xalloc.h - allocation that never returns NULL
  *
- * A daemon of a few MiB that cannot get another block is on a machine that is beyond help; every function
- * here logs one line and aborts instead of handing an error to code that could do nothing with it.
- * Ownership: the caller frees with free(3).
+ * A daemon of a few MiB that cannot get another block is on a machine that is beyond help; every
+ * function here logs one line and aborts instead of handing an error to code that could do nothing
+ * with it. Ownership: the caller frees with free(3).
  */
 #ifndef MTC_XALLOC_H
 #define MTC_XALLOC_H

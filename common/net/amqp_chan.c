@@ -38,7 +38,8 @@ struct amqp_chan {
     struct assembly assembly;
 };
 
-struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_events *events, void *arg)
+struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_events *events,
+                                 void *arg)
 {
     if (!amqp_conn_is_up(conn))
         return NULL;
@@ -111,14 +112,16 @@ void amqp_chan_call(struct amqp_chan *chan, amqp_method_number_t id, void *decod
 void amqp_chan_close(struct amqp_chan *chan)
 {
     amqp_channel_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};
-    amqp_chan_call(chan, AMQP_CHANNEL_CLOSE_METHOD, &close, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL, NULL);
+    amqp_chan_call(chan, AMQP_CHANNEL_CLOSE_METHOD, &close, AMQP_CHANNEL_CLOSE_OK_METHOD, NULL,
+                   NULL);
     chan->closing = true;
 }
 
 void amqp_chan_confirm_select(struct amqp_chan *chan)
 {
     amqp_confirm_select_t select = {.nowait = 0};
-    amqp_chan_call(chan, AMQP_CONFIRM_SELECT_METHOD, &select, AMQP_CONFIRM_SELECT_OK_METHOD, NULL, NULL);
+    amqp_chan_call(chan, AMQP_CONFIRM_SELECT_METHOD, &select, AMQP_CONFIRM_SELECT_OK_METHOD, NULL,
+                   NULL);
     chan->next_tag = 1;
 }
 
@@ -127,14 +130,14 @@ uint64_t amqp_chan_publish(struct amqp_chan *chan, const char *exchange, amqp_by
 {
     amqp_basic_publish_t publish = {
         .exchange = amqp_text(exchange), .routing_key = routing_key, .mandatory = 1};
-    if (!amqp_put_publish(amqp_conn_output(chan->conn), chan->id, chan->conn->frame_max, &publish, properties,
-                          body, len))
+    if (!amqp_put_publish(amqp_conn_output(chan->conn), chan->id, chan->conn->frame_max, &publish,
+                          properties, body, len))
         return 0;
     return chan->next_tag++;
 }
 
-void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *consumer_tag, uint16_t prefetch,
-                       int32_t priority, amqp_reply on_reply, void *arg)
+void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *consumer_tag,
+                       uint16_t prefetch, int32_t priority, amqp_reply on_reply, void *arg)
 {
     amqp_basic_qos_t qos = {.prefetch_count = prefetch};
     amqp_chan_call(chan, AMQP_BASIC_QOS_METHOD, &qos, AMQP_BASIC_QOS_OK_METHOD, NULL, NULL);
@@ -145,7 +148,8 @@ void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *co
         .consumer_tag = amqp_text(consumer_tag),
         .arguments = {.num_entries = 1, .entries = &argument},
     };
-    amqp_chan_call(chan, AMQP_BASIC_CONSUME_METHOD, &consume, AMQP_BASIC_CONSUME_OK_METHOD, on_reply, arg);
+    amqp_chan_call(chan, AMQP_BASIC_CONSUME_METHOD, &consume, AMQP_BASIC_CONSUME_OK_METHOD,
+                   on_reply, arg);
 }
 
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple)
@@ -319,8 +323,8 @@ void amqp_chan_on_frame(struct amqp_conn *conn, const amqp_frame_t *frame)
         on_header(chan, frame);
     else if (frame->frame_type == AMQP_FRAME_BODY)
         on_body(chan, frame);
-    /* Decoded strings live in the channel's pool: it is emptied only between messages. A callback may have
-     * ended the channel, or all of them. */
+    /* Decoded strings live in the channel's pool: it is emptied only between messages. A callback
+     * may have ended the channel, or all of them. */
     if (conn->codec && (!conn->channels[id] || conn->channels[id]->assembly.stage == NO_CONTENT))
         amqp_maybe_release_buffers_on_channel(conn->codec, id);
 }

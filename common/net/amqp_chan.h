@@ -1,9 +1,9 @@
 /*
  * amqp_chan.h - channels: calls, publishing with confirms, consuming
  *
- * A call is sent at once and its answer comes by callback; calls on a channel are answered in order, so a
- * whole topology is declared in one round trip. A call the broker refuses closes the channel: on_closed then
- * says why.
+ * A call is sent at once and its answer comes by callback; calls on a channel are answered in
+ * order, so a whole topology is declared in one round trip. A call the broker refuses closes the
+ * channel: on_closed then says why.
  */
 #ifndef MTC_AMQP_CHAN_H
 #define MTC_AMQP_CHAN_H
@@ -19,14 +19,15 @@ struct amqp_incoming { /* a delivered or returned message; all borrowed during t
     int reply_code;          /* returned messages */
     amqp_bytes_t reply_text; /* returned messages */
     amqp_basic_properties_t *properties;
-    char *body; /* malloc'ed, NUL-terminated besides; the callback may keep it by setting this NULL */
+    char *
+        body; /* malloc'ed, NUL-terminated besides; the callback may keep it by setting this NULL */
     size_t len;
 };
 
 struct amqp_chan_events { /* each may be NULL but on_closed */
     void (*on_open)(struct amqp_chan *chan, void *arg);
-    /* The broker closed it (code != 0), or amqp_chan_close() is done (code 0). The channel is freed after
-     * this. */
+    /* The broker closed it (code != 0), or amqp_chan_close() is done (code 0). The channel is freed
+     * after this. */
     void (*on_closed)(struct amqp_chan *chan, int code, const char *text, void *arg);
     void (*on_delivery)(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg);
     void (*on_confirm)(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack, void *arg);
@@ -35,7 +36,8 @@ struct amqp_chan_events { /* each may be NULL but on_closed */
 };
 
 /* NULL if the connection is not up or has no channel number left. */
-struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_events *events, void *arg);
+struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_events *events,
+                                 void *arg);
 
 /* Unacked deliveries go back to the broker in order, oldest first. on_closed(…, 0, …) follows. */
 void amqp_chan_close(struct amqp_chan *chan);
@@ -50,14 +52,14 @@ void amqp_chan_call(struct amqp_chan *chan, amqp_method_number_t id, void *decod
 void amqp_chan_confirm_select(struct amqp_chan *chan);
 
 /*
- * Publishes, mandatory. Returns the tag its confirm will carry, or 0 if the properties do not fit into a
- * frame: then nothing was sent.
+ * Publishes, mandatory. Returns the tag its confirm will carry, or 0 if the properties do not fit
+ * into a frame: then nothing was sent.
  */
 uint64_t amqp_chan_publish(struct amqp_chan *chan, const char *exchange, amqp_bytes_t routing_key,
                            amqp_basic_properties_t *properties, const void *body, size_t len);
 
-void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *consumer_tag, uint16_t prefetch,
-                       int32_t priority, amqp_reply on_reply, void *arg);
+void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *consumer_tag,
+                       uint16_t prefetch, int32_t priority, amqp_reply on_reply, void *arg);
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple);
 
 struct amqp_conn *amqp_chan_conn(const struct amqp_chan *chan);

@@ -39,8 +39,8 @@ void amqp_put_heartbeat(struct evbuffer *out)
 }
 
 /* A method frame at `at`; its size, or 0 if it does not fit. */
-static size_t encode_method(unsigned char *at, size_t room, uint16_t channel, amqp_method_number_t id,
-                            void *decoded)
+static size_t encode_method(unsigned char *at, size_t room, uint16_t channel,
+                            amqp_method_number_t id, void *decoded)
 {
     if (room < FRAME_HEAD + 5)
         return 0;
@@ -82,8 +82,8 @@ bool amqp_put_method(struct evbuffer *out, uint16_t channel, amqp_method_number_
     return true;
 }
 
-static void put_body(struct evbuffer *out, uint16_t channel, uint32_t frame_max, const unsigned char *body,
-                     size_t len)
+static void put_body(struct evbuffer *out, uint16_t channel, uint32_t frame_max,
+                     const unsigned char *body, size_t len)
 {
     size_t most = frame_max - FRAME_HEAD - 1;
     while (len > 0) {
@@ -99,14 +99,15 @@ static void put_body(struct evbuffer *out, uint16_t channel, uint32_t frame_max,
 }
 
 bool amqp_put_publish(struct evbuffer *out, uint16_t channel, uint32_t frame_max,
-                      amqp_basic_publish_t *publish, amqp_basic_properties_t *properties, const void *body,
-                      size_t len)
+                      amqp_basic_publish_t *publish, amqp_basic_properties_t *properties,
+                      const void *body, size_t len)
 {
-    static unsigned char
-        frames[AMQP_FRAME_BYTES]; /* single-threaded by design; too large for comfort on the stack */
+    static unsigned char frames
+        [AMQP_FRAME_BYTES]; /* single-threaded by design; too large for comfort on the stack */
     size_t room = frame_max < sizeof frames ? frame_max : sizeof frames;
     size_t method = encode_method(frames, room, channel, AMQP_BASIC_PUBLISH_METHOD, publish);
-    size_t header = method ? encode_header(frames + method, room - method, channel, properties, len) : 0;
+    size_t header = method ? encode_header(frames + method, room - method, channel, properties, len)
+                           : 0;
     if (header == 0)
         return false;
     evbuffer_add(out, frames, method + header);
@@ -119,7 +120,8 @@ bool amqp_bytes_equal_text(amqp_bytes_t bytes, const char *text)
     return bytes.len == strlen(text) && memcmp(bytes.bytes, text, bytes.len) == 0;
 }
 
-const amqp_field_value_t *amqp_header_get(const amqp_basic_properties_t *properties, const char *name)
+const amqp_field_value_t *amqp_header_get(const amqp_basic_properties_t *properties,
+                                          const char *name)
 {
     if (!(properties->_flags & AMQP_BASIC_HEADERS_FLAG))
         return NULL;
@@ -134,7 +136,8 @@ bool amqp_field_int(const amqp_field_value_t *value, int64_t *out)
 {
     switch (value->kind) {
     case AMQP_FIELD_KIND_I8:
-        *out = (int64_t)value->value.i8; /* the sign is wanted */ // NOLINT(bugprone-signed-char-misuse)
+        *out = (int64_t)value->value.i8;
+        /* the sign is wanted */ // NOLINT(bugprone-signed-char-misuse)
         return true;
     case AMQP_FIELD_KIND_U8:
         *out = value->value.u8;

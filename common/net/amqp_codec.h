@@ -1,9 +1,9 @@
 /*
  * amqp_codec.h - AMQP 0-9-1 frames into an output buffer
  *
- * librabbitmq's own I/O blocks: in connects, in every RPC, in every write to a broker that stopped reading.
- * So only its encoder and decoder are used; the bytes travel through libevent. Source: AMQP 0-9-1
- * specification, section 4.2.
+ * librabbitmq's own I/O blocks: in connects, in every RPC, in every write to a broker that stopped
+ * reading. So only its encoder and decoder are used; the bytes travel through libevent. Source:
+ * AMQP 0-9-1 specification, section 4.2.
  */
 #ifndef MTC_AMQP_CODEC_H
 #define MTC_AMQP_CODEC_H
@@ -28,12 +28,13 @@ void amqp_put_protocol_header(struct evbuffer *out);
 void amqp_put_heartbeat(struct evbuffer *out);
 
 /* False: the method (or the header) does not fit into a frame; nothing was added. */
-bool amqp_put_method(struct evbuffer *out, uint16_t channel, amqp_method_number_t id, void *decoded);
+bool amqp_put_method(struct evbuffer *out, uint16_t channel, amqp_method_number_t id,
+                     void *decoded);
 
 /* basic.publish, its header and its body in frames of at most frame_max bytes. */
 bool amqp_put_publish(struct evbuffer *out, uint16_t channel, uint32_t frame_max,
-                      amqp_basic_publish_t *publish, amqp_basic_properties_t *properties, const void *body,
-                      size_t len);
+                      amqp_basic_publish_t *publish, amqp_basic_properties_t *properties,
+                      const void *body, size_t len);
 
 static inline amqp_bytes_t amqp_text(const char *text)
 {
@@ -43,7 +44,8 @@ static inline amqp_bytes_t amqp_text(const char *text)
 bool amqp_bytes_equal_text(amqp_bytes_t bytes, const char *text);
 
 /* Value of a header, or NULL. */
-const amqp_field_value_t *amqp_header_get(const amqp_basic_properties_t *properties, const char *name);
+const amqp_field_value_t *amqp_header_get(const amqp_basic_properties_t *properties,
+                                          const char *name);
 
 /* Value of any integer type; false for another type. */
 bool amqp_field_int(const amqp_field_value_t *value, int64_t *out);

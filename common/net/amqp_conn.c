@@ -1,9 +1,10 @@
 /*
- * amqp_conn.c - a connection to RabbitMQ that never stops the loop and always comes back; see amqp_conn.h
+ * amqp_conn.c - a connection to RabbitMQ that never stops the loop and always comes back; see
+ * amqp_conn.h
  *
- * Diagnostics: a refused or lost connection is a warning with the reason and the pause; a wrong password or
- * vhost too, since an operator may be putting it right at this moment. Only a malformed URL is an error to
- * the caller.
+ * Diagnostics: a refused or lost connection is a warning with the reason and the pause; a wrong
+ * password or vhost too, since an operator may be putting it right at this moment. Only a malformed
+ * URL is an error to the caller.
  */
 #include "net/amqp_conn.h"
 #include "net/amqp_internal.h"
@@ -248,8 +249,8 @@ static void on_stream_event(struct bufferevent *stream, short what, void *arg)
         return;
     }
     int dns = bufferevent_socket_get_dns_error(stream);
-    amqp_conn_fail(conn,
-                   dns ? evutil_gai_strerror(dns) : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
+    amqp_conn_fail(conn, dns ? evutil_gai_strerror(dns)
+                             : evutil_socket_error_to_string(EVUTIL_SOCKET_ERROR()));
 }
 
 /* True when the broker has to be given up. */
@@ -329,8 +330,8 @@ static void start_attempt(struct amqp_conn *conn)
     bufferevent_set_max_single_read(conn->stream, 262144);
     bufferevent_set_max_single_write(conn->stream, 262144);
     bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
-    if (bufferevent_socket_connect_hostname(conn->stream, resolver_dns(conn->resolver), AF_UNSPEC, conn->host,
-                                            conn->port) != 0)
+    if (bufferevent_socket_connect_hostname(conn->stream, resolver_dns(conn->resolver), AF_UNSPEC,
+                                            conn->host, conn->port) != 0)
         amqp_conn_fail(conn, "cannot start connecting");
 }
 
@@ -350,7 +351,8 @@ static bool parse_url(struct amqp_conn *conn, char *error, size_t error_size)
     conn->password = xstrdup(info.password);
     conn->host = info.host;
     conn->port = info.port;
-    conn->vhost = *info.vhost ? info.vhost : "/"; /* many write the slash, nobody names a vhost "" */
+    conn->vhost = *info.vhost ? info.vhost
+                              : "/"; /* many write the slash, nobody names a vhost "" */
     return true;
 }
 
@@ -392,7 +394,8 @@ void amqp_conn_free(struct amqp_conn *conn)
 
 static void say_goodbye(struct amqp_conn *conn)
 {
-    amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS, .reply_text = amqp_text("bye")};
+    amqp_connection_close_t close = {.reply_code = AMQP_REPLY_SUCCESS,
+                                     .reply_text = amqp_text("bye")};
     amqp_conn_send(conn, AMQP_CONNECTION_CLOSE_METHOD, &close);
     conn->state = AMQP_CLOSING;
     arm(conn, CLOSE_WAIT_MS);

@@ -1,13 +1,14 @@
 /*
  * amqp_conn.h - a connection to RabbitMQ that never stops the loop and always comes back
  *
- * Name lookup, connecting, the handshake, heartbeats and writing all happen as events; a broker that is down,
- * deaf or half-open costs a timer. After a loss the connection is made again with jittered backoff (see
- * backoff.h), for ever. The password file is read at each attempt, so a rotated password needs no restart.
+ * Name lookup, connecting, the handshake, heartbeats and writing all happen as events; a broker
+ * that is down, deaf or half-open costs a timer. After a loss the connection is made again with
+ * jittered backoff (see backoff.h), for ever. The password file is read at each attempt, so a
+ * rotated password needs no restart.
  *
- * Who owns what: the connection is freed by its maker. Channels (amqp_chan.h) belong to the connection and
- * are gone when on_down is called: their own callbacks are not called for that, and pointers to them are
- * dead.
+ * Who owns what: the connection is freed by its maker. Channels (amqp_chan.h) belong to the
+ * connection and are gone when on_down is called: their own callbacks are not called for that, and
+ * pointers to them are dead.
  *
  * Sources: AMQP 0-9-1; RabbitMQ's extensions publisher confirms, consumer cancel notify and
  * connection.blocked (https://www.rabbitmq.com/docs/extensions).
@@ -34,9 +35,10 @@ struct amqp_conn_settings { /* strings are borrowed and must outlive the connect
 };
 
 struct amqp_conn_events {
-    void (*on_up)(void *arg);                       /* handshake done; channels can be opened */
-    void (*on_down)(const char *reason, void *arg); /* it was up and is lost; all channels are gone */
-    void (*on_blocked)(bool blocked, void *arg);    /* connection.blocked / unblocked; may be NULL */
+    void (*on_up)(void *arg); /* handshake done; channels can be opened */
+    void (*on_down)(const char *reason,
+                    void *arg);                  /* it was up and is lost; all channels are gone */
+    void (*on_blocked)(bool blocked, void *arg); /* connection.blocked / unblocked; may be NULL */
 };
 
 /* Starts connecting. NULL with a message when the URL is no AMQP URL. */
@@ -45,12 +47,13 @@ struct amqp_conn *amqp_conn_new(struct event_base *base, struct resolver *resolv
                                 const struct amqp_conn_events *events, void *arg, char *error,
                                 size_t error_size);
 
-/* Drops everything at once, without a word to the broker (which then redelivers what was not acked). */
+/* Drops everything at once, without a word to the broker (which then redelivers what was not
+ * acked). */
 void amqp_conn_free(struct amqp_conn *conn);
 
 /*
- * Polite end: sends connection.close behind all that is still to be written, and calls done when the broker
- * has answered, or after at most 3 s. No other callback is called from now on.
+ * Polite end: sends connection.close behind all that is still to be written, and calls done when
+ * the broker has answered, or after at most 3 s. No other callback is called from now on.
  */
 void amqp_conn_close(struct amqp_conn *conn, void (*done)(void *arg), void *arg);
 
@@ -64,8 +67,8 @@ size_t amqp_conn_unsent(const struct amqp_conn *conn);
 int amqp_conn_server_major(const struct amqp_conn *conn);
 
 /*
- * Closes the connection politely and makes it again at once: everything unacked is back in its queues, in
- * order, before the next connection can ask for it. on_down is called in between.
+ * Closes the connection politely and makes it again at once: everything unacked is back in its
+ * queues, in order, before the next connection can ask for it. on_down is called in between.
  */
 void amqp_conn_restart(struct amqp_conn *conn);
 

@@ -12,8 +12,8 @@ static int parse_major(const amqp_table_t *properties)
 {
     for (int i = 0; i < properties->num_entries; i++) {
         const amqp_table_entry_t *entry = &properties->entries[i];
-        if (amqp_bytes_equal_text(entry->key, "version") && entry->value.kind == AMQP_FIELD_KIND_UTF8 &&
-            entry->value.value.bytes.len > 0)
+        if (amqp_bytes_equal_text(entry->key, "version") &&
+            entry->value.kind == AMQP_FIELD_KIND_UTF8 && entry->value.value.bytes.len > 0)
             return ((const char *)entry->value.value.bytes.bytes)[0] - '0';
     }
     return 0;
@@ -38,7 +38,8 @@ void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start
         {.key = amqp_text("connection_name"),
          .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(conn->settings.name)}},
         {.key = amqp_text("capabilities"),
-         .value = {.kind = AMQP_FIELD_KIND_TABLE, .value.table = {.num_entries = 4, .entries = abilities}}},
+         .value = {.kind = AMQP_FIELD_KIND_TABLE,
+                   .value.table = {.num_entries = 4, .entries = abilities}}},
     };
     char response[1024]; /* SASL PLAIN, RFC 4616: NUL user NUL password */
     size_t user = strlen(conn->user), password = strlen(conn->password);
@@ -71,12 +72,14 @@ void amqp_handshake_on_tune(struct amqp_conn *conn, const amqp_connection_tune_t
     if (tune->heartbeat && tune->heartbeat < heartbeat)
         heartbeat = tune->heartbeat;
     conn->heartbeat_ms = heartbeat * 1000;
-    if (amqp_tune_connection(conn->codec, conn->channel_max, (int)conn->frame_max, 0) != AMQP_STATUS_OK) {
+    if (amqp_tune_connection(conn->codec, conn->channel_max, (int)conn->frame_max, 0) !=
+        AMQP_STATUS_OK) {
         amqp_conn_fail(conn, "librabbitmq refuses the broker's limits");
         return;
     }
-    amqp_connection_tune_ok_t ok = {
-        .channel_max = conn->channel_max, .frame_max = conn->frame_max, .heartbeat = (uint16_t)heartbeat};
+    amqp_connection_tune_ok_t ok = {.channel_max = conn->channel_max,
+                                    .frame_max = conn->frame_max,
+                                    .heartbeat = (uint16_t)heartbeat};
     amqp_conn_send(conn, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
     amqp_connection_open_t open = {.virtual_host = amqp_text(conn->vhost)};
     amqp_conn_send(conn, AMQP_CONNECTION_OPEN_METHOD, &open);

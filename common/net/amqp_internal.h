@@ -1,5 +1,6 @@
 /*
- * amqp_internal.h - what amqp_conn.c, amqp_handshake.c and amqp_chan.c know of each other, and nobody else
+ * amqp_internal.h - what amqp_conn.c, amqp_handshake.c and amqp_chan.c know of each other, and
+ * nobody else
  */
 #ifndef MTC_AMQP_INTERNAL_H
 #define MTC_AMQP_INTERNAL_H

@@ -13,7 +13,8 @@
 struct transfer {
     struct http_client *client;
     CURL *easy;
-    struct curl_slist headers[HTTP_HEADERS_MAX]; /* libcurl reads a list, it need not have made it */
+    struct curl_slist
+        headers[HTTP_HEADERS_MAX]; /* libcurl reads a list, it need not have made it */
     char *body;
     size_t body_len, body_room, keep;
     size_t received;
@@ -47,7 +48,8 @@ static void drive(struct http_client *client, curl_socket_t fd, int mask)
 
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
-    drive(arg, fd, ((what & EV_READ) ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0));
+    drive(arg, fd,
+          ((what & EV_READ) ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0));
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -127,7 +129,8 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         while (start < len && (data[start] == ' ' || data[start] == '\t'))
             start++;
         size_t end = len;
-        while (end > start && (data[end - 1] == '\r' || data[end - 1] == '\n' || data[end - 1] == ' '))
+        while (end > start &&
+               (data[end - 1] == '\r' || data[end - 1] == '\n' || data[end - 1] == ' '))
             end--;
         if (end - start < sizeof transfer->etag) {
             memcpy(transfer->etag, data + start, end - start);
@@ -223,8 +226,8 @@ static void forget_request(struct transfer *transfer)
     curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
 }
 
-bool http_client_start(struct http_client *client, const struct http_request *request, http_done done,
-                       void *arg)
+bool http_client_start(struct http_client *client, const struct http_request *request,
+                       http_done done, void *arg)
 {
     if (!http_client_has_room(client))
         return false;
@@ -290,7 +293,8 @@ static void collect(struct http_client *client)
     }
 }
 
-struct http_client *http_client_new(struct event_base *base, const struct http_client_settings *settings)
+struct http_client *http_client_new(struct event_base *base,
+                                    const struct http_client_settings *settings)
 {
     struct http_client *client = xcalloc(1, sizeof *client);
     client->base = base;

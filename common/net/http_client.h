@@ -1,10 +1,10 @@
 /*
  * http_client.h - many HTTP requests at once, in the program's own event loop
  *
- * libcurl's multi-socket interface on libevent. Handles are reused, connections kept alive; a request lives
- * from http_client_start() to its callback, which is called exactly once (never from inside the start),
- * unless the client is freed first. Source: libcurl manual, https://curl.se/libcurl/c/libcurl-multi.html
- * ("multi_socket")
+ * libcurl's multi-socket interface on libevent. Handles are reused, connections kept alive; a
+ * request lives from http_client_start() to its callback, which is called exactly once (never from
+ * inside the start), unless the client is freed first. Source: libcurl manual,
+ * https://curl.se/libcurl/c/libcurl-multi.html ("multi_socket")
  */
 #ifndef MTC_HTTP_CLIENT_H
 #define MTC_HTTP_CLIENT_H
@@ -38,8 +38,9 @@ struct http_request {   /* all borrowed until the callback, but `headers`, which
 };
 
 struct http_result { /* valid during the callback */
-    long status;   /* 0: no answer; else the final status line was read, even if what followed was cut off */
-    CURLcode code; /* what ended the request */
+    long
+        status; /* 0: no answer; else the final status line was read, even if what followed was cut off */
+    CURLcode code;         /* what ended the request */
     const char *error;     /* in words; "" when all went well */
     bool reused;           /* it went over a connection that had been used before */
     bool nothing_read;     /* not a byte of an answer came */
@@ -52,12 +53,14 @@ struct http_result { /* valid during the callback */
 
 typedef void (*http_done)(const struct http_result *result, void *arg);
 
-struct http_client *http_client_new(struct event_base *base, const struct http_client_settings *settings);
-void http_client_free(struct http_client *client); /* requests under way are dropped without their callback */
+struct http_client *http_client_new(struct event_base *base,
+                                    const struct http_client_settings *settings);
+void http_client_free(
+    struct http_client *client); /* requests under way are dropped without their callback */
 
 /* False if `connections` requests are under way already. */
-bool http_client_start(struct http_client *client, const struct http_request *request, http_done done,
-                       void *arg);
+bool http_client_start(struct http_client *client, const struct http_request *request,
+                       http_done done, void *arg);
 bool http_client_has_room(const struct http_client *client);
 int http_client_under_way(const struct http_client *client);
 

@@ -83,8 +83,8 @@ void http_links_on_connection(void *arg, struct MHD_Connection *connection, void
     struct http_links *links = arg;
     struct link *link = *context;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info =
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+            connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         link = xcalloc(1, sizeof *link);
         link->fd = info ? info->connect_fd : -1;
         *context = link;
@@ -103,8 +103,8 @@ void http_links_on_connection(void *arg, struct MHD_Connection *connection, void
 
 void http_links_set_busy(struct http_links *links, struct MHD_Connection *connection, bool busy)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct link *link = info ? info->socket_context : NULL;
     if (!link)
         return;

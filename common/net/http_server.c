@@ -44,8 +44,9 @@ struct http_server {
     struct http_exchange *open;
 };
 
-static struct http_exchange *exchange_new(struct http_server *server, struct MHD_Connection *connection,
-                                          const char *method, const char *path)
+static struct http_exchange *exchange_new(struct http_server *server,
+                                          struct MHD_Connection *connection, const char *method,
+                                          const char *path)
 {
     struct http_exchange *exchange = xcalloc(1, sizeof *exchange);
     exchange->server = server;
@@ -122,8 +123,8 @@ static bool announces_too_much(const struct http_exchange *exchange)
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
-                                  const char *method, const char *version, const char *data, size_t *data_len,
-                                  void **state)
+                                  const char *method, const char *version, const char *data,
+                                  size_t *data_len, void **state)
 {
     (void)version;
     struct http_server *server = arg;
@@ -188,7 +189,8 @@ static bool parse_address(const char *address, struct sockaddr_storage *where, s
     const char *colon = strrchr(address, ':');
     char *end;
     unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
-    if (!colon || end == colon + 1 || *end || port > 65535 || (size_t)(colon - address) >= sizeof host)
+    if (!colon || end == colon + 1 || *end || port > 65535 ||
+        (size_t)(colon - address) >= sizeof host)
         return false;
     memcpy(host, address, (size_t)(colon - address));
     host[colon - address] = '\0';
@@ -210,7 +212,8 @@ static bool parse_address(const char *address, struct sockaddr_storage *where, s
 }
 
 /* A listening socket for "host:port", or -1 with a message. */
-static int listen_on(const char *address, bool share, unsigned *port, char *error, size_t error_size)
+static int listen_on(const char *address, bool share, unsigned *port, char *error,
+                     size_t error_size)
 {
     struct sockaddr_storage where;
     socklen_t len;
@@ -236,8 +239,8 @@ static int listen_on(const char *address, bool share, unsigned *port, char *erro
 }
 
 struct http_server *http_server_new(struct event_base *base, const char *address,
-                                    const struct http_limits *limits, http_handler handler, void *arg,
-                                    char *error, size_t error_size)
+                                    const struct http_limits *limits, http_handler handler,
+                                    void *arg, char *error, size_t error_size)
 {
     unsigned port = 0;
     int fd = listen_on(address, limits->share_port, &port, error, error_size);
@@ -252,10 +255,11 @@ struct http_server *http_server_new(struct event_base *base, const char *address
     size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
     server->links = http_links_new(base, connections, limits->request_s, run_again, server);
     server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server, MHD_OPTION_LISTEN_SOCKET,
-        fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server, MHD_OPTION_CONNECTION_TIMEOUT,
-        limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
-        MHD_OPTION_NOTIFY_CONNECTION, http_links_on_connection, server->links, MHD_OPTION_END);
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server,
+        MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_NOTIFY_CONNECTION,
+        http_links_on_connection, server->links, MHD_OPTION_END);
     const union MHD_DaemonInfo *info =
         server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
@@ -333,8 +337,8 @@ const char *http_query(const struct http_exchange *exchange, const char *name)
 
 int http_fd(const struct http_exchange *exchange)
 {
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        exchange->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
@@ -344,23 +348,25 @@ static void finish(struct http_exchange *exchange)
     exchange->progress = ANSWERED;
     if (resume) {
         MHD_resume_connection(exchange->connection);
-        /* A daemon without threads does not wake by itself; and nothing may run inside the caller. */
+        /* A daemon without threads does not wake by itself; and nothing may run inside the
+         * caller. */
         event_active(exchange->server->timeout, EV_TIMEOUT, 0);
     }
 }
 
-void http_reply_response(struct http_exchange *exchange, unsigned status, struct MHD_Response *response)
+void http_reply_response(struct http_exchange *exchange, unsigned status,
+                         struct MHD_Response *response)
 {
     exchange->status = status;
     exchange->response = response;
     finish(exchange);
 }
 
-void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type, const void *body,
-                size_t len, const struct http_extra *extras)
+void http_reply(struct http_exchange *exchange, unsigned status, const char *content_type,
+                const void *body, size_t len, const struct http_extra *extras)
 {
-    struct MHD_Response *response =
-        MHD_create_response_from_buffer(len, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    struct MHD_Response *response = MHD_create_response_from_buffer(len, (void *)(uintptr_t)body,
+                                                                    MHD_RESPMEM_MUST_COPY);
     if (!response)
         out_of_memory(len);
     if (content_type)

@@ -1,4 +1,5 @@
-/* pg_conn.c - a PostgreSQL session that never stops the loop and always comes back; see pg_conn.h */
+/* pg_conn.c - a PostgreSQL session that never stops the loop and always comes back; see
+ * pg_conn.h */
 #include "net/pg_conn.h"
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -98,8 +99,8 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
 static void watch(struct pg_conn *conn, short what)
 {
     int fd = PQsocket(conn->pg);
-    if (conn->socket &&
-        (event_get_fd(conn->socket) != fd || event_get_events(conn->socket) != (what | EV_PERSIST))) {
+    if (conn->socket && (event_get_fd(conn->socket) != fd ||
+                         event_get_events(conn->socket) != (what | EV_PERSIST))) {
         event_free(conn->socket);
         conn->socket = NULL;
     }
@@ -124,7 +125,8 @@ static void send_query(struct pg_conn *conn, const char *sql, int count, const c
 {
     conn->under_way = true;
     arm(conn, STATEMENT_LIMIT_MS);
-    /* Several statements go only through the simple protocol; parameters only through the extended one. */
+    /* Several statements go only through the simple protocol; parameters only through the extended
+     * one. */
     int ok = count ? PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0)
                    : PQsendQuery(conn->pg, sql);
     if (!ok)
@@ -169,8 +171,8 @@ static void on_connected(struct pg_conn *conn)
 
 static void poll_connect(struct pg_conn *conn)
 {
-    /* libpq may close the socket and open another under the same number: forget it while it is still there.
-     */
+    /* libpq may close the socket and open another under the same number: forget it while it is
+     * still there. */
     if (conn->socket)
         event_free(conn->socket);
     conn->socket = NULL;
@@ -218,7 +220,8 @@ static void keep_result(struct pg_conn *conn, PGresult *result)
     conn->result = result;
 }
 
-/* A result and the end of its statement may come in different reads, so what was got so far stays in conn. */
+/* A result and the end of its statement may come in different reads, so what was got so far stays
+ * in conn. */
 static void take_results(struct pg_conn *conn)
 {
     while (conn->under_way && !conn->failing && !PQisBusy(conn->pg)) {
@@ -278,7 +281,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (conn->state == PG_WAITING)
         start_attempt(conn);
     else
-        pg_conn_fail(conn, conn->state == PG_UP ? "no answer to a statement" : "no connection in time");
+        pg_conn_fail(conn,
+                     conn->state == PG_UP ? "no answer to a statement" : "no connection in time");
 }
 
 struct parameters {
@@ -361,7 +365,8 @@ static void on_address(const char *address, const char *error, void *arg)
         pg_conn_fail(conn, error);
         return;
     }
-    char *joined = conn->addresses ? xasprintf("%s,%s", conn->addresses, address) : xstrdup(address);
+    char *joined = conn->addresses ? xasprintf("%s,%s", conn->addresses, address)
+                                   : xstrdup(address);
     free(conn->addresses);
     conn->addresses = joined;
     resolve_next(conn);
@@ -405,8 +410,9 @@ static bool read_options(struct pg_conn *conn, char *error, size_t error_size)
 }
 
 struct pg_conn *pg_conn_new(struct event_base *base, struct resolver *resolver,
-                            const struct pg_conn_settings *settings, const struct pg_conn_events *events,
-                            void *arg, char *error, size_t error_size)
+                            const struct pg_conn_settings *settings,
+                            const struct pg_conn_events *events, void *arg, char *error,
+                            size_t error_size)
 {
     struct pg_conn *conn = xcalloc(1, sizeof *conn);
     conn->base = base;
@@ -448,8 +454,8 @@ bool pg_conn_is_idle(const struct pg_conn *conn)
     return pg_conn_is_up(conn) && !conn->under_way;
 }
 
-void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values, pg_done done,
-                   void *arg)
+void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,
+                   pg_done done, void *arg)
 {
     if (!pg_conn_is_idle(conn))
         abort(); /* our bug: see the header */

@@ -1,9 +1,9 @@
 /*
  * pg_conn.h - a PostgreSQL session that never stops the loop and always comes back
  *
- * One statement at a time; its owner decides what comes next. The name is looked up by resolve.h and given to
- * libpq as hostaddr, since libpq's own lookup blocks. A session that is lost is made again with jittered
- * backoff, for ever. Source: libpq manual, "Asynchronous Command Processing",
+ * One statement at a time; its owner decides what comes next. The name is looked up by resolve.h
+ * and given to libpq as hostaddr, since libpq's own lookup blocks. A session that is lost is made
+ * again with jittered backoff, for ever. Source: libpq manual, "Asynchronous Command Processing",
  * https://www.postgresql.org/docs/15/libpq-async.html
  */
 #ifndef MTC_PG_CONN_H
@@ -26,16 +26,17 @@ struct pg_conn_settings { /* strings are borrowed */
 
 struct pg_conn_events {
     void (*on_up)(void *arg);
-    /* It was up and is lost. A statement under way is not called back: it may or may not have been committed.
-     */
+    /* It was up and is lost. A statement under way is not called back: it may or may not have been
+     * committed. */
     void (*on_down)(const char *reason, void *arg);
     void (*on_notify)(const char *channel, const char *payload, void *arg); /* may be NULL */
 };
 
 /* Starts connecting. NULL with a message if conninfo can't be parsed. */
 struct pg_conn *pg_conn_new(struct event_base *base, struct resolver *resolver,
-                            const struct pg_conn_settings *settings, const struct pg_conn_events *events,
-                            void *arg, char *error, size_t error_size);
+                            const struct pg_conn_settings *settings,
+                            const struct pg_conn_events *events, void *arg, char *error,
+                            size_t error_size);
 void pg_conn_free(struct pg_conn *conn);
 
 bool pg_conn_is_up(const struct pg_conn *conn);
@@ -45,8 +46,8 @@ bool pg_conn_is_idle(const struct pg_conn *conn); /* up, and nothing under way *
 typedef void (*pg_done)(const PGresult *result, void *arg);
 
 /* To be called only while pg_conn_is_idle(). Values are text or NULL. */
-void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values, pg_done done,
-                   void *arg);
+void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,
+                   pg_done done, void *arg);
 
 /* Gives the session up (it comes back after a pause). */
 void pg_conn_fail(struct pg_conn *conn, const char *reason);

@@ -46,10 +46,11 @@ PGconn *pg_plain_connect(const struct config *config, const char *application_na
     return pg;
 }
 
-PGresult *pg_plain_query(PGconn *pg, const char *sql, int count, const char *const *values, char *error,
-                         size_t error_size)
+PGresult *pg_plain_query(PGconn *pg, const char *sql, int count, const char *const *values,
+                         char *error, size_t error_size)
 {
-    PGresult *result = count ? PQexecParams(pg, sql, count, NULL, values, NULL, NULL, 0) : PQexec(pg, sql);
+    PGresult *result = count ? PQexecParams(pg, sql, count, NULL, values, NULL, NULL, 0)
+                             : PQexec(pg, sql);
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
         return result;

@@ -1,7 +1,9 @@
 /*
- * redis_conn.c - a Redis connection that never stops the loop and always comes back; see redis_conn.h
+ * redis_conn.c - a Redis connection that never stops the loop and always comes back; see
+ * redis_conn.h
  *
- * Diagnostics: losing or not reaching Redis is a warning, once a minute while it lasts (plan, section 9).
+ * Diagnostics: losing or not reaching Redis is a warning, once a minute while it lasts (plan,
+ * section 9).
  */
 #include "net/redis_conn.h"
 #include "base/backoff.h"
@@ -68,7 +70,8 @@ static void drop_context(struct redis_conn *conn)
     redisAsyncContext *context = conn->context;
     conn->context = NULL;
     if (context) {
-        context->data = NULL; /* hiredis calls back from inside; on_disconnect then knows it is us */
+        context->data =
+            NULL; /* hiredis calls back from inside; on_disconnect then knows it is us */
         redisAsyncFree(context);
     }
 }
@@ -85,7 +88,8 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
     drop_context(conn);
     int64_t pause = backoff_next_ms(&conn->backoff);
     if (was_up || log_limit_ok(&conn->limit, 60000))
-        log_warn(was_up ? "lost Redis; going on without it" : "cannot reach Redis; going on without it",
+        log_warn(was_up ? "lost Redis; going on without it"
+                        : "cannot reach Redis; going on without it",
                  LF_S("host", conn->host), LF_I("port", conn->port), LF_S("reason", conn->reason));
     arm(conn, pause);
 }
@@ -101,7 +105,8 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
     free(pending);
 }
 
-bool redis_conn_command(struct redis_conn *conn, int count, const char **words, redis_done done, void *arg)
+bool redis_conn_command(struct redis_conn *conn, int count, const char **words, redis_done done,
+                        void *arg)
 {
     if (!redis_conn_is_up(conn))
         return false;
@@ -159,7 +164,8 @@ static void greet(struct redis_conn *conn)
         password = xstrdup(conn->password);
     }
     if (password && conn->user)
-        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s %s", conn->user, password);
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s %s", conn->user,
+                                  password);
     else if (password)
         sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s", password);
     free(password);
@@ -256,7 +262,8 @@ static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
     if (!url)
         out_of_memory(0);
     char *scheme = NULL, *port = NULL, *path = NULL;
-    if (curl_url_set(url, CURLUPART_URL, conn->settings.url, CURLU_NON_SUPPORT_SCHEME) == CURLUE_OK) {
+    if (curl_url_set(url, CURLUPART_URL, conn->settings.url, CURLU_NON_SUPPORT_SCHEME) ==
+        CURLUE_OK) {
         scheme = take_part(url, CURLUPART_SCHEME);
         conn->host = take_part(url, CURLUPART_HOST);
         conn->user = take_part(url, CURLUPART_USER);
@@ -266,13 +273,15 @@ static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
     }
     curl_url_cleanup(url);
     bool ok = scheme && strcmp(scheme, "redis") == 0 && conn->host;
-    conn->port = port ? (int)strtol(port, NULL, 10) : 6379; /* libcurl has checked that it is a port */
+    conn->port = port ? (int)strtol(port, NULL, 10)
+                      : 6379; /* libcurl has checked that it is a port */
     if (path && path[1])
         conn->database = xstrdup(path + 1);
     if (conn->database && strspn(conn->database, "0123456789") != strlen(conn->database))
         ok = false;
     if (!ok)
-        snprintf(error, error_size, "redis.url is no redis://[user:password@]host[:port][/database]");
+        snprintf(error, error_size,
+                 "redis.url is no redis://[user:password@]host[:port][/database]");
     free(scheme);
     free(port);
     free(path);
@@ -280,7 +289,8 @@ static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
 }
 
 struct redis_conn *redis_conn_new(struct event_base *base, struct resolver *resolver,
-                                  const struct redis_conn_settings *settings, char *error, size_t error_size)
+                                  const struct redis_conn_settings *settings, char *error,
+                                  size_t error_size)
 {
     struct redis_conn *conn = xcalloc(1, sizeof *conn);
     conn->base = base;

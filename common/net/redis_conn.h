@@ -1,8 +1,8 @@
 /*
  * redis_conn.h - a Redis connection that never stops the loop and always comes back
  *
- * Redis is a help here, never a condition: every command is answered, if need be with NULL for "Redis can't
- * say", at the latest after the timeout. Source: hiredis README, "Asynchronous API";
+ * Redis is a help here, never a condition: every command is answered, if need be with NULL for
+ * "Redis can't say", at the latest after the timeout. Source: hiredis README, "Asynchronous API";
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 #ifndef MTC_REDIS_CONN_H
@@ -25,18 +25,21 @@ struct redis_conn_settings { /* strings are borrowed */
 
 /* Starts connecting. NULL with a message if the URL can't be used. */
 struct redis_conn *redis_conn_new(struct event_base *base, struct resolver *resolver,
-                                  const struct redis_conn_settings *settings, char *error, size_t error_size);
+                                  const struct redis_conn_settings *settings, char *error,
+                                  size_t error_size);
 void redis_conn_free(struct redis_conn *conn); /* what is under way is answered NULL first */
 
 bool redis_conn_is_up(const struct redis_conn *conn);
 
-/* reply is valid during the call; NULL: Redis is down, was lost meanwhile, or did not answer in time. */
+/* reply is valid during the call; NULL: Redis is down, was lost meanwhile, or did not answer in
+ * time. */
 typedef void (*redis_done)(const redisReply *reply, void *arg);
 
 /*
- * Sends one command; done is called once. False if Redis is down: nothing was sent and done will not be
- * called.
+ * Sends one command; done is called once. False if Redis is down: nothing was sent and done will
+ * not be called.
  */
-bool redis_conn_command(struct redis_conn *conn, int count, const char **words, redis_done done, void *arg);
+bool redis_conn_command(struct redis_conn *conn, int count, const char **words, redis_done done,
+                        void *arg);
 
 #endif

@@ -33,7 +33,8 @@ struct resolver *resolver_new(struct event_base *base)
     if (!resolver->dns)
         out_of_memory(0);
     if (evdns_base_resolv_conf_parse(resolver->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
-        log_debug("no name server in /etc/resolv.conf; only /etc/hosts and numeric addresses resolve");
+        log_debug(
+            "no name server in /etc/resolv.conf; only /etc/hosts and numeric addresses resolve");
     return resolver;
 }
 
@@ -86,15 +87,18 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
     if (result == 0 && list)
         take_first(query, list);
     else
-        snprintf(query->error, sizeof query->error, "name lookup failed: %s", evutil_gai_strerror(result));
+        snprintf(query->error, sizeof query->error, "name lookup failed: %s",
+                 evutil_gai_strerror(result));
     if (list)
         evutil_freeaddrinfo(list);
-    /* libevent may answer from inside the question; and a cancelled query is answered EVUTIL_EAI_CANCEL. */
+    /* libevent may answer from inside the question; and a cancelled query is answered
+     * EVUTIL_EAI_CANCEL. */
     struct timeval now = {0, 0};
     event_add(query->later, &now);
 }
 
-struct resolve_query *resolve_start(struct resolver *resolver, const char *host, resolve_done done, void *arg)
+struct resolve_query *resolve_start(struct resolver *resolver, const char *host, resolve_done done,
+                                    void *arg)
 {
     struct resolve_query *query = xcalloc(1, sizeof *query);
     query->resolver = resolver;
@@ -104,8 +108,8 @@ struct resolve_query *resolve_start(struct resolver *resolver, const char *host,
     if (!query->later)
         out_of_memory(0);
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct evdns_getaddrinfo_request *request =
-        evdns_getaddrinfo(resolver->dns, host, NULL, &hints, on_answer, query);
+    struct evdns_getaddrinfo_request *request = evdns_getaddrinfo(resolver->dns, host, NULL, &hints,
+                                                                  on_answer, query);
     if (!event_pending(query->later, EV_TIMEOUT, NULL))
         query->request = request;
     return query;

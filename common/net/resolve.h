@@ -1,8 +1,9 @@
 /*
  * resolve.h - host names to addresses without stopping the loop
  *
- * libpq and hiredis look names up with the blocking getaddrinfo(3); everything here that connects resolves
- * first and hands them a numeric address. libevent's resolver reads /etc/resolv.conf and /etc/hosts.
+ * libpq and hiredis look names up with the blocking getaddrinfo(3); everything here that connects
+ * resolves first and hands them a numeric address. libevent's resolver reads /etc/resolv.conf and
+ * /etc/hosts.
  */
 #ifndef MTC_RESOLVE_H
 #define MTC_RESOLVE_H

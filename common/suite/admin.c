@@ -45,7 +45,8 @@ static void on_request(struct http_exchange *exchange, void *arg)
     else if (strcmp(path, "/healthz") == 0)
         reply_text(exchange, 200, "ok");
     else if (strcmp(path, "/readyz") == 0)
-        admin->ready(admin->arg, &why) ? reply_text(exchange, 200, "ready") : reply_text(exchange, 503, why);
+        admin->ready(admin->arg, &why) ? reply_text(exchange, 200, "ready")
+                                       : reply_text(exchange, 503, why);
     else
         reply_text(exchange, 404, "/metrics, /healthz or /readyz");
 }

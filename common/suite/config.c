@@ -20,7 +20,8 @@ struct failure {
     size_t size;
 };
 
-__attribute__((format(printf, 2, 3))) static bool fail(const struct failure *failure, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool fail(const struct failure *failure,
+                                                       const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -38,8 +39,9 @@ static bool set_int(struct config *config, const struct option_spec *spec, long 
                     const struct origin *origin, const struct failure *failure)
 {
     if (value < spec->min || value > spec->max)
-        return fail(failure, "%s: %s.%s is %lld, outside %lld..%lld %s", origin->text, spec->section,
-                    spec->name, value, (long long)spec->min, (long long)spec->max, spec->unit);
+        return fail(failure, "%s: %s.%s is %lld, outside %lld..%lld %s", origin->text,
+                    spec->section, spec->name, value, (long long)spec->min, (long long)spec->max,
+                    spec->unit);
     *(int64_t *)member(config, spec) = value;
     return true;
 }
@@ -53,16 +55,18 @@ static bool set_list(struct config *config, const struct option_spec *spec, cons
         char *end;
         errno = 0;
         double seconds = strtod(at, &end);
-        if (end == at || errno || !(seconds >= 0 && seconds <= 86400) || list.count == CONFIG_LIST_MAX)
-            return fail(failure,
-                        "%s: %s.%s is \"%s\", not 1 to %d numbers of seconds (0..86400) separated by commas",
-                        origin->text, spec->section, spec->name, text, CONFIG_LIST_MAX);
+        if (end == at || errno || !(seconds >= 0 && seconds <= 86400) ||
+            list.count == CONFIG_LIST_MAX)
+            return fail(
+                failure,
+                "%s: %s.%s is \"%s\", not 1 to %d numbers of seconds (0..86400) separated by commas",
+                origin->text, spec->section, spec->name, text, CONFIG_LIST_MAX);
         list.ms[list.count++] = (int64_t)(seconds * 1000 + 0.5);
         if (*end == '\0')
             break;
         if (*end != ',')
-            return fail(failure, "%s: %s.%s has \"%s\" where a comma is wanted", origin->text, spec->section,
-                        spec->name, end);
+            return fail(failure, "%s: %s.%s has \"%s\" where a comma is wanted", origin->text,
+                        spec->section, spec->name, end);
         at = end + 1;
     }
     *(struct config_list *)member(config, spec) = list;
@@ -73,11 +77,13 @@ static bool set_text(struct config *config, const struct option_spec *spec, cons
                      const struct origin *origin, const struct failure *failure)
 {
     if ((spec->flags & OPTION_REQUIRED) && *text == '\0')
-        return fail(failure, "%s: %s.%s must not be empty", origin->text, spec->section, spec->name);
+        return fail(failure, "%s: %s.%s must not be empty", origin->text, spec->section,
+                    spec->name);
     enum log_level level;
     if (strcmp(spec->section, "log") == 0 && strcmp(spec->name, "level") == 0 &&
         !log_level_parse(text, &level))
-        return fail(failure, "%s: log.level is \"%s\", not debug, info, warn or error", origin->text, text);
+        return fail(failure, "%s: log.level is \"%s\", not debug, info, warn or error",
+                    origin->text, text);
     char **slot = member(config, spec);
     free(*slot);
     *slot = xstrdup(text);
@@ -98,14 +104,14 @@ static bool set_from_text(struct config *config, const struct option_spec *spec,
         errno = 0;
         long long value = strtoll(text, &end, 10);
         if (end == text || *end || errno)
-            return fail(failure, "%s: %s.%s is \"%s\", not a whole number", origin->text, spec->section,
-                        spec->name, text);
+            return fail(failure, "%s: %s.%s is \"%s\", not a whole number", origin->text,
+                        spec->section, spec->name, text);
         return set_int(config, spec, value, origin, failure);
     }
     case OPTION_FLAG:
         if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
-            return fail(failure, "%s: %s.%s is \"%s\", not true or false", origin->text, spec->section,
-                        spec->name, text);
+            return fail(failure, "%s: %s.%s is \"%s\", not true or false", origin->text,
+                        spec->section, spec->name, text);
         *(bool *)member(config, spec) = strcmp(text, "true") == 0;
         return true;
     }
@@ -121,18 +127,21 @@ static bool set_from_file(struct config *config, const struct option_spec *spec,
     case OPTION_TEXT:
     case OPTION_LIST:
         if (type != CONFIG_TYPE_STRING)
-            return fail(failure, "%s: %s.%s wants text in quotes", origin->text, spec->section, spec->name);
+            return fail(failure, "%s: %s.%s wants text in quotes", origin->text, spec->section,
+                        spec->name);
         return set_from_text(config, spec, config_setting_get_string(setting), origin, failure);
     case OPTION_INT:
         if (type != CONFIG_TYPE_INT && type != CONFIG_TYPE_INT64)
-            return fail(failure, "%s: %s.%s wants a whole number", origin->text, spec->section, spec->name);
+            return fail(failure, "%s: %s.%s wants a whole number", origin->text, spec->section,
+                        spec->name);
         return set_int(config, spec,
                        type == CONFIG_TYPE_INT ? config_setting_get_int(setting)
                                                : config_setting_get_int64(setting),
                        origin, failure);
     case OPTION_FLAG:
         if (type != CONFIG_TYPE_BOOL)
-            return fail(failure, "%s: %s.%s wants true or false", origin->text, spec->section, spec->name);
+            return fail(failure, "%s: %s.%s wants true or false", origin->text, spec->section,
+                        spec->name);
         *(bool *)member(config, spec) = config_setting_get_bool(setting);
         return true;
     }
@@ -172,7 +181,8 @@ static bool load_group(struct config *config, config_setting_t *group, const cha
         at = origin_of(setting, path);
         const struct option_spec *spec = find_option(section, config_setting_name(setting));
         if (!spec)
-            return fail(failure, "%s: unknown option %s.%s", at.text, section, config_setting_name(setting));
+            return fail(failure, "%s: unknown option %s.%s", at.text, section,
+                        config_setting_name(setting));
         if (!set_from_file(config, spec, setting, &at, failure))
             return false;
     }
@@ -188,7 +198,8 @@ static bool load_file(struct config *config, const char *path, const struct fail
         if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
             ok = fail(failure, "%s: cannot be read: %s", path, strerror(errno));
         else
-            ok = fail(failure, "%s:%d: %s", config_error_file(&file) ? config_error_file(&file) : path,
+            ok = fail(failure, "%s:%d: %s",
+                      config_error_file(&file) ? config_error_file(&file) : path,
                       config_error_line(&file), config_error_text(&file));
     }
     config_setting_t *root = config_root_setting(&file);
@@ -226,7 +237,8 @@ bool config_load(struct config *config, const char *path, char *error, size_t er
     struct origin origin = {.text = "default"};
     memset(config, 0, sizeof *config);
     for (size_t i = 0; i < option_spec_count; i++) {
-        if (!set_from_text(config, &option_specs[i], option_specs[i].default_text, &origin, &failure))
+        if (!set_from_text(config, &option_specs[i], option_specs[i].default_text, &origin,
+                           &failure))
             return false;
     }
     if (path && !load_file(config, path, &failure))

@@ -1,9 +1,9 @@
 /*
  * config.h - one configuration for the suite: a libconfig file, then the environment
  *
- * Every option is declared in options.def and becomes a member `section_name` of struct config. The file has
- * a group a section; the environment overrides it. Anything unknown, mistyped or out of range is refused with
- * file and line (or the variable's name) in the message.
+ * Every option is declared in options.def and becomes a member `section_name` of struct config. The
+ * file has a group a section; the environment overrides it. Anything unknown, mistyped or out of
+ * range is refused with file and line (or the variable's name) in the message.
  *
  * Source of the file's syntax: libconfig manual, https://hyperrealm.github.io/libconfig/
  */
@@ -53,8 +53,8 @@ extern const struct option_spec option_specs[];
 extern const size_t option_spec_count;
 
 /*
- * Defaults, then `path` (NULL: no file), then the environment. On failure false, and error says what is wrong
- * and where; *config is then to be freed all the same.
+ * Defaults, then `path` (NULL: no file), then the environment. On failure false, and error says
+ * what is wrong and where; *config is then to be freed all the same.
  */
 #define CONFIG_DEFAULT_PATH "/etc/mtc-sync/mtc-sync.conf"
 bool config_load(struct config *config, const char *path, char *error, size_t error_size);
@@ -73,8 +73,8 @@ void config_print(const struct config *config, FILE *out);
 void config_print_reference(FILE *out);
 
 /*
- * First line of the file at path, without its line end, in fresh memory. NULL with a message in error when it
- * can't be read, is empty or is longer than 4096 bytes.
+ * First line of the file at path, without its line end, in fresh memory. NULL with a message in
+ * error when it can't be read, is empty or is longer than 4096 bytes.
  */
 char *secret_read(const char *path, char *error, size_t error_size);
 

@@ -5,41 +5,41 @@
 #include <string.h>
 
 const struct option_spec option_specs[] = {
-#define OPT_TEXT(s, n, def, flags_, alias_, help_)                                                           \
-    {.section = #s,                                                                                          \
-     .name = #n,                                                                                             \
-     .type = OPTION_TEXT,                                                                                    \
-     .offset = offsetof(struct config, s##_##n),                                                             \
-     .default_text = (def),                                                                                  \
-     .flags = (flags_),                                                                                      \
-     .alias = (alias_),                                                                                      \
+#define OPT_TEXT(s, n, def, flags_, alias_, help_)                                                 \
+    {.section = #s,                                                                                \
+     .name = #n,                                                                                   \
+     .type = OPTION_TEXT,                                                                          \
+     .offset = offsetof(struct config, s##_##n),                                                   \
+     .default_text = (def),                                                                        \
+     .flags = (flags_),                                                                            \
+     .alias = (alias_),                                                                            \
      .help = (help_)},
-#define OPT_INT(s, n, def, min_, max_, unit_, alias_, help_)                                                 \
-    {.section = #s,                                                                                          \
-     .name = #n,                                                                                             \
-     .type = OPTION_INT,                                                                                     \
-     .offset = offsetof(struct config, s##_##n),                                                             \
-     .default_text = #def,                                                                                   \
-     .min = (min_),                                                                                          \
-     .max = (max_),                                                                                          \
-     .unit = (unit_),                                                                                        \
-     .alias = (alias_),                                                                                      \
+#define OPT_INT(s, n, def, min_, max_, unit_, alias_, help_)                                       \
+    {.section = #s,                                                                                \
+     .name = #n,                                                                                   \
+     .type = OPTION_INT,                                                                           \
+     .offset = offsetof(struct config, s##_##n),                                                   \
+     .default_text = #def,                                                                         \
+     .min = (min_),                                                                                \
+     .max = (max_),                                                                                \
+     .unit = (unit_),                                                                              \
+     .alias = (alias_),                                                                            \
      .help = (help_)},
-#define OPT_FLAG(s, n, def, alias_, help_)                                                                   \
-    {.section = #s,                                                                                          \
-     .name = #n,                                                                                             \
-     .type = OPTION_FLAG,                                                                                    \
-     .offset = offsetof(struct config, s##_##n),                                                             \
-     .default_text = #def,                                                                                   \
-     .alias = (alias_),                                                                                      \
+#define OPT_FLAG(s, n, def, alias_, help_)                                                         \
+    {.section = #s,                                                                                \
+     .name = #n,                                                                                   \
+     .type = OPTION_FLAG,                                                                          \
+     .offset = offsetof(struct config, s##_##n),                                                   \
+     .default_text = #def,                                                                         \
+     .alias = (alias_),                                                                            \
      .help = (help_)},
-#define OPT_LIST(s, n, def, alias_, help_)                                                                   \
-    {.section = #s,                                                                                          \
-     .name = #n,                                                                                             \
-     .type = OPTION_LIST,                                                                                    \
-     .offset = offsetof(struct config, s##_##n),                                                             \
-     .default_text = (def),                                                                                  \
-     .alias = (alias_),                                                                                      \
+#define OPT_LIST(s, n, def, alias_, help_)                                                         \
+    {.section = #s,                                                                                \
+     .name = #n,                                                                                   \
+     .type = OPTION_LIST,                                                                          \
+     .offset = offsetof(struct config, s##_##n),                                                   \
+     .default_text = (def),                                                                        \
+     .alias = (alias_),                                                                            \
      .help = (help_)},
 #include "suite/options.def"
 };
@@ -74,7 +74,8 @@ void config_print_reference(FILE *out)
         const struct option_spec *spec = &option_specs[i];
         if (strcmp(section, spec->section) != 0) {
             section = spec->section;
-            fprintf(out, "\n## %s\n\n| option | type | default | range | environment | meaning |\n", section);
+            fprintf(out, "\n## %s\n\n| option | type | default | range | environment | meaning |\n",
+                    section);
             fprintf(out, "|---|---|---|---|---|---|\n");
         }
         char env[96];

@@ -10,7 +10,8 @@ void envelope_add_text(struct envelope_properties *out, const char *key, const c
     if (!value || table->num_entries == ENVELOPE_HEADERS)
         return;
     out->headers[table->num_entries++] = (amqp_table_entry_t){
-        .key = amqp_text(key), .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(value)}};
+        .key = amqp_text(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(value)}};
 }
 
 void envelope_add_int(struct envelope_properties *out, const char *key, int64_t value)
@@ -26,8 +27,8 @@ void envelope_write(const struct envelope *envelope, struct envelope_properties 
 {
     amqp_basic_properties_t *properties = &out->properties;
     memset(properties, 0, sizeof *properties);
-    properties->_flags =
-        AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_HEADERS_FLAG;
+    properties->_flags = AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG |
+                         AMQP_BASIC_HEADERS_FLAG;
     properties->content_type = amqp_text("application/json");
     properties->delivery_mode = 2;
     if (envelope->event_id) {
@@ -117,8 +118,8 @@ static bool is_path(const char *text)
     return true;
 }
 
-bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *out, char room[ENVELOPE_ROOM],
-                   const char **error)
+bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *out,
+                   char room[ENVELOPE_ROOM], const char **error)
 {
     struct copier copier = {.at = room, .left = ENVELOPE_ROOM};
     memset(out, 0, sizeof *out);

@@ -1,7 +1,8 @@
 /*
  * envelope.h - an event on the broker
  *
- * The message body is the HTTP body, byte for byte; everything the suite itself needs stands beside it:
+ * The message body is the HTTP body, byte for byte; everything the suite itself needs stands beside
+ * it:
  *
  *   message_id        event id (UUID): the idempotency key
  *   type              event type, e.g. setup.started
@@ -34,8 +35,8 @@ struct envelope { /* strings are borrowed; NULL where absent */
 
 #define ENVELOPE_HEADERS 16
 
-/* Message properties made from an envelope; `headers` may be extended by the caller up to ENVELOPE_HEADERS.
- */
+/* Message properties made from an envelope; `headers` may be extended by the caller up to
+ * ENVELOPE_HEADERS. */
 struct envelope_properties {
     amqp_basic_properties_t properties;
     amqp_table_entry_t headers[ENVELOPE_HEADERS];
@@ -45,12 +46,12 @@ void envelope_add_text(struct envelope_properties *out, const char *key, const c
 void envelope_add_int(struct envelope_properties *out, const char *key, int64_t value);
 
 /*
- * The other way. The strings are copied, NUL-terminated, into `room` (ENVELOPE_ROOM bytes are enough for
- * every envelope that is accepted). On failure false, with what is wrong in *error (a string constant): the
- * event then can't be sent. What could be read is filled in all the same.
+ * The other way. The strings are copied, NUL-terminated, into `room` (ENVELOPE_ROOM bytes are
+ * enough for every envelope that is accepted). On failure false, with what is wrong in *error (a
+ * string constant): the event then can't be sent. What could be read is filled in all the same.
  */
 #define ENVELOPE_ROOM 2048
-bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *out, char room[ENVELOPE_ROOM],
-                   const char **error);
+bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *out,
+                   char room[ENVELOPE_ROOM], const char **error);
 
 #endif

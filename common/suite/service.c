@@ -1,8 +1,8 @@
 /*
  * service.c - the one skeleton of all programs; see service.h
  *
- * Diagnostics: a configuration that is wrong, or an address that can't be listened on, ends the program
- * before it starts, with one line. Nothing that happens later does.
+ * Diagnostics: a configuration that is wrong, or an address that can't be listened on, ends the
+ * program before it starts, with one line. Nothing that happens later does.
  */
 #include "suite/service.h"
 #include "suite/admin.h"
@@ -41,12 +41,13 @@ struct running {
 
 static void usage(const struct service_description *description, FILE *out)
 {
-    fprintf(out,
-            "usage: %s [options]\n%s\n\n"
-            "  -c, --config FILE    configuration (default: $MTC_CONFIG, or %s if it exists)\n"
-            "      --check-config   check the configuration and exit\n"
-            "      --print-config   print the configuration in force, passwords left out, and exit\n",
-            description->name, description->summary, CONFIG_DEFAULT_PATH);
+    fprintf(
+        out,
+        "usage: %s [options]\n%s\n\n"
+        "  -c, --config FILE    configuration (default: $MTC_CONFIG, or %s if it exists)\n"
+        "      --check-config   check the configuration and exit\n"
+        "      --print-config   print the configuration in force, passwords left out, and exit\n",
+        description->name, description->summary, CONFIG_DEFAULT_PATH);
     for (const struct service_switch *sw = description->switches; sw && sw->name; sw++) {
         char name[64];
         snprintf(name, sizeof name, "--%s%s%s", sw->name, sw->argument ? " " : "",
@@ -65,7 +66,8 @@ struct arguments {
     int exit_status; /* -1: go on */
 };
 
-static struct arguments parse_arguments(int argc, char **argv, const struct service_description *description)
+static struct arguments parse_arguments(int argc, char **argv,
+                                        const struct service_description *description)
 {
     struct arguments arguments = {.exit_status = -1};
     struct option options[5 + SWITCHES_MAX + 1] = {
@@ -77,10 +79,12 @@ static struct arguments parse_arguments(int argc, char **argv, const struct serv
     };
     for (int i = 0; description->switches && description->switches[i].name && i < SWITCHES_MAX; i++)
         options[5 + i] = (struct option){description->switches[i].name,
-                                         description->switches[i].argument ? required_argument : no_argument,
+                                         description->switches[i].argument ? required_argument
+                                                                           : no_argument,
                                          NULL, OPT_SWITCH + i};
     int option;
-    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1 && arguments.exit_status < 0) {
+    while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1 &&
+           arguments.exit_status < 0) {
         if (option == 'c') {
             arguments.config_path = optarg;
         } else if (option == OPT_CHECK) {
@@ -102,8 +106,8 @@ static struct arguments parse_arguments(int argc, char **argv, const struct serv
         }
     }
     if (arguments.exit_status < 0 && optind < argc) {
-        fprintf(stderr, "%s: unexpected argument \"%s\"; try '%s --help'\n", description->name, argv[optind],
-                description->name);
+        fprintf(stderr, "%s: unexpected argument \"%s\"; try '%s --help'\n", description->name,
+                argv[optind], description->name);
         arguments.exit_status = 2;
     }
     return arguments;
@@ -112,14 +116,15 @@ static struct arguments parse_arguments(int argc, char **argv, const struct serv
 static void name_worker(struct running *running)
 {
     if (*running->config.worker_name) {
-        snprintf(running->worker_name, sizeof running->worker_name, "%s", running->config.worker_name);
+        snprintf(running->worker_name, sizeof running->worker_name, "%s",
+                 running->config.worker_name);
     } else {
         char host[64] = "host";
         gethostname(host, sizeof host - 1);
         snprintf(running->worker_name, sizeof running->worker_name, "%s:%ld", host, (long)getpid());
     }
-    snprintf(running->connection_name, sizeof running->connection_name, "%s %s", running->description->name,
-             running->worker_name);
+    snprintf(running->connection_name, sizeof running->connection_name, "%s %s",
+             running->description->name, running->worker_name);
 }
 
 static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
@@ -192,7 +197,8 @@ void service_finish(struct service *service, int status)
     event_base_loopexit(service->base, NULL);
 }
 
-/* Connections are descriptors, and the usual soft limit of 1,024 is there for programs that use select(). */
+/* Connections are descriptors, and the usual soft limit of 1,024 is there for programs that use
+ * select(). */
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
@@ -212,7 +218,8 @@ static void watch_signals(struct running *running)
     signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 3; i++) {
         running->signals[i] = evsignal_new(running->service.base, numbers[i],
-                                           numbers[i] == SIGHUP ? on_hangup : on_terminate, running);
+                                           numbers[i] == SIGHUP ? on_hangup : on_terminate,
+                                           running);
         if (!running->signals[i])
             out_of_memory(0);
         event_add(running->signals[i], NULL);
@@ -235,12 +242,13 @@ static bool start(struct running *running)
     service->connection_name = running->connection_name;
     watch_signals(running);
 
-    const char *address = *(char *const *)((char *)&running->config + running->description->listen_option);
+    const char *address = *(char *const *)((char *)&running->config +
+                                           running->description->listen_option);
     bool brief = running->description->is_brief && running->description->is_brief();
     if (*address && !brief) {
         char error[256];
-        running->admin =
-            admin_new(service->base, address, service->metrics, is_ready, running, error, sizeof error);
+        running->admin = admin_new(service->base, address, service->metrics, is_ready, running,
+                                   error, sizeof error);
         if (!running->admin) {
             log_error("cannot start", LF_S("reason", error));
             return false;
@@ -299,7 +307,8 @@ int service_main(int argc, char **argv, const struct service_description *descri
         fprintf(stderr, "%s: %s\n", description->name, error);
         status = 1;
     } else if (arguments.check) {
-        printf("%s: configuration is good\n", running.config_path ? running.config_path : "(defaults)");
+        printf("%s: configuration is good\n",
+               running.config_path ? running.config_path : "(defaults)");
         status = 0;
     } else if (arguments.print) {
         config_print(&running.config, stdout);

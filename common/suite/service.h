@@ -1,11 +1,12 @@
 /*
  * service.h - the one skeleton of all programs
  *
- * A program's main.c is a description and a call of service_main(), which owns options, configuration,
- * logging, the event loop, signals, /healthz, /readyz and /metrics:
+ * A program's main.c is a description and a call of service_main(), which owns options,
+ * configuration, logging, the event loop, signals, /healthz, /readyz and /metrics:
  *
  *   SIGTERM, SIGINT  drain: the program finishes what it has in hand and calls service_drained(); after 30 s,
- * or at a second signal, it is ended all the same (nothing is lost by that: what is not acked comes again)
+ * or at a second signal, it is ended all the same (nothing is lost by that: what is not acked comes
+ * again)
  *   SIGHUP           the log level is read again, and reload() is called for what else can change
  *
  * Exit status: 0 after a drain, 1 if it could not start or not drain in time, 2 for wrong usage.
@@ -40,13 +41,13 @@ struct service_description {
     size_t listen_option; /* offset in struct config of the char * that says where /metrics is */
     const struct service_switch *switches; /* ends with a NULL name; or NULL */
     /*
-     * Called for each switch given. run_instead then may do a job of its own instead of serving, and
-     * returns the exit status, or -1 to serve. Both may be NULL.
+     * Called for each switch given. run_instead then may do a job of its own instead of serving,
+     * and returns the exit status, or -1 to serve. Both may be NULL.
      */
     bool (*on_switch)(const char *name, const char *argument);
     int (*run_instead)(const struct config *config);
     bool (*is_brief)(void); /* true: it does one job and ends, and listens nowhere; may be NULL */
-    void *(*start)(struct service *service);            /* NULL: cannot start, and it said why in the log */
+    void *(*start)(struct service *service); /* NULL: cannot start, and it said why in the log */
     bool (*ready)(const void *state, const char **why); /* why: what is missing */
     void (*drain)(void *state);
     void (*reload)(void *state); /* may be NULL */

@@ -35,7 +35,8 @@ struct redis_conn_settings settings_redis(const struct service *service)
     };
 }
 
-bool settings_read_api_key(const struct service *service, char **header, char *error, size_t error_size)
+bool settings_read_api_key(const struct service *service, char **header, char *error,
+                           size_t error_size)
 {
     const char *path = service->config->mtconnect_api_key_file;
     if (!*path)

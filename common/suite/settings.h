@@ -15,10 +15,11 @@ struct pg_conn_settings settings_pg(const struct service *service, const char *s
 struct redis_conn_settings settings_redis(const struct service *service);
 
 /*
- * Reads the API key into a header line, "X-API-Key: ...", in place of the one in *header (owned by the
- * caller; NULL if no key is configured). False with a message if it can't be read: *header then stays what it
- * was.
+ * Reads the API key into a header line, "X-API-Key: ...", in place of the one in *header (owned by
+ * the caller; NULL if no key is configured). False with a message if it can't be read: *header then
+ * stays what it was.
  */
-bool settings_read_api_key(const struct service *service, char **header, char *error, size_t error_size);
+bool settings_read_api_key(const struct service *service, char **header, char *error,
+                           size_t error_size);
 
 #endif

@@ -40,8 +40,9 @@ static const char *queue_name(int index, char out[TOPOLOGY_NAME_BYTES])
 
 static amqp_table_entry_t text_argument(const char *key, const char *value)
 {
-    return (amqp_table_entry_t){.key = amqp_text(key),
-                                .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(value)}};
+    return (amqp_table_entry_t){
+        .key = amqp_text(key),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(value)}};
 }
 
 static void on_queue(struct amqp_chan *chan, const amqp_method_t *reply, void *arg)
@@ -59,25 +60,28 @@ static void make_queue(struct topology *topology, struct amqp_chan *chan, const 
     int count = 0;
     arguments[count++] = text_argument("x-queue-type", "quorum");
     if (topology->next >= NAMED) {
-        arguments[count++] =
-            (amqp_table_entry_t){.key = amqp_text("x-single-active-consumer"),
-                                 .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+        arguments[count++] = (amqp_table_entry_t){
+            .key = amqp_text("x-single-active-consumer"),
+            .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
         arguments[count++] = text_argument("x-dead-letter-exchange", TOPOLOGY_DEAD);
         arguments[count++] = text_argument("x-dead-letter-strategy", "at-least-once");
         /* at-least-once demands this; without a length limit it never rejects anything. */
         arguments[count++] = text_argument("x-overflow", "reject-publish");
     }
     if (strcmp(name, TOPOLOGY_CONTROL) == 0)
-        arguments[count++] = (amqp_table_entry_t){.key = amqp_text("x-max-length"),
-                                                  .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}};
+        arguments[count++] = (amqp_table_entry_t){
+            .key = amqp_text("x-max-length"),
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}};
     if (amqp_conn_server_major(topology->conn) >= 4)
-        arguments[count++] = (amqp_table_entry_t){.key = amqp_text("x-delivery-limit"),
-                                                  .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = -1}};
-    amqp_queue_declare_t declare = {
-        .queue = amqp_text(name), .durable = 1, .arguments = {.num_entries = count, .entries = arguments}};
+        arguments[count++] = (amqp_table_entry_t){
+            .key = amqp_text("x-delivery-limit"),
+            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = -1}};
+    amqp_queue_declare_t declare = {.queue = amqp_text(name),
+                                    .durable = 1,
+                                    .arguments = {.num_entries = count, .entries = arguments}};
     log_info("making queue", LF_S("queue", name));
-    amqp_chan_call(chan, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD, on_queue,
-                   topology);
+    amqp_chan_call(chan, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD,
+                   on_queue, topology);
 }
 
 static void on_last_binding(struct amqp_chan *chan, const amqp_method_t *reply, void *arg)
@@ -89,12 +93,14 @@ static void on_last_binding(struct amqp_chan *chan, const amqp_method_t *reply, 
 
 static void declare_exchange(struct amqp_chan *chan, const char *name, const char *type)
 {
-    amqp_exchange_declare_t declare = {.exchange = amqp_text(name), .type = amqp_text(type), .durable = 1};
-    amqp_chan_call(chan, AMQP_EXCHANGE_DECLARE_METHOD, &declare, AMQP_EXCHANGE_DECLARE_OK_METHOD, NULL, NULL);
+    amqp_exchange_declare_t declare = {
+        .exchange = amqp_text(name), .type = amqp_text(type), .durable = 1};
+    amqp_chan_call(chan, AMQP_EXCHANGE_DECLARE_METHOD, &declare, AMQP_EXCHANGE_DECLARE_OK_METHOD,
+                   NULL, NULL);
 }
 
-static void bind_queue(struct amqp_chan *chan, const char *queue, const char *exchange, const char *key,
-                       amqp_reply on_reply)
+static void bind_queue(struct amqp_chan *chan, const char *queue, const char *exchange,
+                       const char *key, amqp_reply on_reply)
 {
     amqp_queue_bind_t bind = {
         .queue = amqp_text(queue), .exchange = amqp_text(exchange), .routing_key = amqp_text(key)};
@@ -125,8 +131,8 @@ static void look_for_queue(struct topology *topology, struct amqp_chan *chan)
         return;
     }
     amqp_queue_declare_t declare = {.queue = amqp_text(name), .passive = 1};
-    amqp_chan_call(chan, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD, on_queue,
-                   topology);
+    amqp_chan_call(chan, AMQP_QUEUE_DECLARE_METHOD, &declare, AMQP_QUEUE_DECLARE_OK_METHOD,
+                   on_queue, topology);
 }
 
 static void on_chan_open(struct amqp_chan *chan, void *arg)
@@ -155,19 +161,22 @@ static void on_chan_closed(struct amqp_chan *chan, int code, const char *text, v
         topology->missing = true;
         open_channel(topology);
     } else {
-        snprintf(topology->error, sizeof topology->error, "RabbitMQ refuses the topology: %d %s", code, text);
+        snprintf(topology->error, sizeof topology->error, "RabbitMQ refuses the topology: %d %s",
+                 code, text);
         finish(topology, topology->error);
     }
 }
 
 static void open_channel(struct topology *topology)
 {
-    static const struct amqp_chan_events events = {.on_open = on_chan_open, .on_closed = on_chan_closed};
+    static const struct amqp_chan_events events = {.on_open = on_chan_open,
+                                                   .on_closed = on_chan_closed};
     if (!amqp_chan_open(topology->conn, &events, topology))
         amqp_conn_fail(topology->conn, "no channel to declare the topology on");
 }
 
-struct topology *topology_declare(struct amqp_conn *conn, int partitions, topology_done done, void *arg)
+struct topology *topology_declare(struct amqp_conn *conn, int partitions, topology_done done,
+                                  void *arg)
 {
     struct topology *topology = xcalloc(1, sizeof *topology);
     topology->conn = conn;

@@ -9,11 +9,12 @@
  *   mtc.control     quorum queue of at most one message; while there is one, senders pause (mtcctl pause)
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
- * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed by
- * declaring, and an upgrade in place must go on working); only a missing one is made, with arguments for the
- * broker's version: RabbitMQ 4 drops, or dead-letters, a message after 20 redeliveries unless
- * x-delivery-limit is -1, while 3.x takes the same -1 for "after the first". Source:
- * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling, and measured on 3.10.8 and 4.0.5.
+ * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed
+ * by declaring, and an upgrade in place must go on working); only a missing one is made, with
+ * arguments for the broker's version: RabbitMQ 4 drops, or dead-letters, a message after 20
+ * redeliveries unless x-delivery-limit is -1, while 3.x takes the same -1 for "after the first".
+ * Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling, and measured on
+ * 3.10.8 and 4.0.5.
  */
 #ifndef MTC_TOPOLOGY_H
 #define MTC_TOPOLOGY_H
@@ -37,10 +38,11 @@ struct topology;
 typedef void (*topology_done)(const char *error, void *arg);
 
 /*
- * Declares everything on a channel of its own. done is called once, unless the connection is lost first: then
- * the owner calls topology_forget() from its on_down.
+ * Declares everything on a channel of its own. done is called once, unless the connection is lost
+ * first: then the owner calls topology_forget() from its on_down.
  */
-struct topology *topology_declare(struct amqp_conn *conn, int partitions, topology_done done, void *arg);
+struct topology *topology_declare(struct amqp_conn *conn, int partitions, topology_done done,
+                                  void *arg);
 void topology_forget(struct topology *topology);
 
 #endif

@@ -1,4 +1,5 @@
-/* answer.c - what MTConnect says of a machine's cycle time, in either of its two shapes; see answer.h */
+/* answer.c - what MTConnect says of a machine's cycle time, in either of its two shapes; see
+ * answer.h */
 #include "answer.h"
 #include "base/rfc3339.h"
 
@@ -7,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-__attribute__((format(printf, 2, 3))) static void broken(struct answer *out, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void broken(struct answer *out, const char *format,
+                                                         ...)
 {
     va_list words;
     va_start(words, format);
@@ -54,7 +56,8 @@ static bool is_machine(const json_t *value, const char *machine, int machine_id)
 static void read_plan(const json_t *body, const char *machine, int machine_id, int64_t now_us,
                       struct answer *out)
 {
-    const json_t *who = json_object_get(body, "machine_id"), *when = json_object_get(body, "observed_at");
+    const json_t *who = json_object_get(body, "machine_id"),
+                 *when = json_object_get(body, "observed_at");
     if (who && !is_machine(who, machine, machine_id))
         broken(out, "machine_id is not the machine that was asked for");
     else if (read_seconds(json_object_get(body, "last_cycle_time"), "last_cycle_time", out) &&
@@ -65,7 +68,8 @@ static void read_plan(const json_t *body, const char *machine, int machine_id, i
 static void read_deployed(const json_t *body, const char *machine, int machine_id, int64_t now_us,
                           struct answer *out)
 {
-    const json_t *total = json_object_get(body, "totalRecords"), *data = json_object_get(body, "data");
+    const json_t *total = json_object_get(body, "totalRecords"),
+                 *data = json_object_get(body, "data");
     const json_t *first = json_array_get(data, 0);
     if (!is_machine(json_object_get(body, "machineId"), machine, machine_id))
         broken(out, "machineId is not the machine that was asked for");

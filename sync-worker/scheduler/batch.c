@@ -23,9 +23,10 @@ void batch_add_text(struct batch *batch, const char *text, size_t len)
 void batch_add(struct batch *batch, int machine_id, double seconds, int64_t observed_us)
 {
     char text[160], when[UTC_TEXT];
-    int len = snprintf(text, sizeof text,
-                       "{\"machine\":%d,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"pull\"}",
-                       machine_id, seconds, utc_format_us(observed_us, when));
+    int len = snprintf(
+        text, sizeof text,
+        "{\"machine\":%d,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"pull\"}",
+        machine_id, seconds, utc_format_us(observed_us, when));
     batch_add_text(batch, text, (size_t)len);
 }
 

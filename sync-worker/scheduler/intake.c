@@ -1,8 +1,8 @@
 /*
  * intake.c - mtc.cycle-times: what web-hooks brought, taken in batches; see intake.h
  *
- * Diagnostics: a message that can't be read, or that names a machine nobody knows, is an error and a dead
- * letter; it is somebody's experiment or a name that drifted, and must not stop the others.
+ * Diagnostics: a message that can't be read, or that names a machine nobody knows, is an error and
+ * a dead letter; it is somebody's experiment or a name that drifted, and must not stop the others.
  */
 #include "intake.h"
 #include "suite/envelope.h"
@@ -91,8 +91,8 @@ static void bury(struct intake *intake, struct hook *hook, const char *reason)
     metric_add(intake->metrics->dead, 1);
     envelope_write(&envelope, &message);
     envelope_add_text(&message, "reason", reason);
-    hook->burial_tag = amqp_chan_publish(intake->chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties,
-                                         hook->body, hook->len);
+    hook->burial_tag = amqp_chan_publish(intake->chan, TOPOLOGY_DEAD, amqp_text(""),
+                                         &message.properties, hook->body, hook->len);
     if (!hook->burial_tag) {
         amqp_conn_fail(amqp_chan_conn(intake->chan), "a dead letter does not fit into a frame");
         hook->burial_tag = UINT64_MAX;
@@ -298,8 +298,8 @@ void intake_refused(struct intake *intake, const char *reason)
     intake_uncertain(intake);
 }
 
-struct intake *intake_new(struct service *service, struct scheduler_metrics *metrics, struct newest *newest,
-                          void (*arrived)(void *arg), void *arg)
+struct intake *intake_new(struct service *service, struct scheduler_metrics *metrics,
+                          struct newest *newest, void (*arrived)(void *arg), void *arg)
 {
     struct intake *intake = xcalloc(1, sizeof *intake);
     intake->service = service;

@@ -13,12 +13,14 @@ static bool on_switch(const char *name, const char *argument)
 int main(int argc, char **argv)
 {
     static const struct service_switch switches[] = {
-        {"once", NULL, "make one pull now, whenever the last was, and exit: 0 if any machine answered"},
+        {"once", NULL,
+         "make one pull now, whenever the last was, and exit: 0 if any machine answered"},
         {0},
     };
     static const struct service_description description = {
         .name = "mtc-scheduler",
-        .summary = "Pulls the machines' cycle times from MTConnect, and applies what web-hooks brought.",
+        .summary =
+            "Pulls the machines' cycle times from MTConnect, and applies what web-hooks brought.",
         .listen_option = offsetof(struct config, scheduler_listen),
         .switches = switches,
         .on_switch = on_switch,

@@ -1,9 +1,9 @@
 /*
  * newest.h - the newest observation of each machine that this process has seen
  *
- * PostgreSQL keeps when a value was first seen, since seeing it again writes nothing. A late web-hook could
- * therefore be newer than the row and yet older than what has been seen since; only here is that known. After
- * a change of the active scheduler it is not, until the next pull.
+ * PostgreSQL keeps when a value was first seen, since seeing it again writes nothing. A late
+ * web-hook could therefore be newer than the row and yet older than what has been seen since; only
+ * here is that known. After a change of the active scheduler it is not, until the next pull.
  */
 #ifndef MTC_NEWEST_H
 #define MTC_NEWEST_H

@@ -1,8 +1,8 @@
 /*
  * run.c - one pull: asks MTConnect for the cycle time of every active machine; see run.h
  *
- * Diagnostics: a machine that fails is a warning with its name when it is asked again, an error when it is
- * given up.
+ * Diagnostics: a machine that fails is a warning with its name when it is asked again, an error
+ * when it is given up.
  */
 #include "run.h"
 #include "answer.h"
@@ -63,8 +63,8 @@ static void go_on(struct run *run)
 static void give_up(struct run *run, struct machine *machine, enum failure failure, const char *why)
 {
     metric_add(run->metrics->failures[failure], 1);
-    log_error("machine not pulled", LF_S("machine", machine->name), LF_I("attempt", machine->attempts),
-              LF_S("reason", why));
+    log_error("machine not pulled", LF_S("machine", machine->name),
+              LF_I("attempt", machine->attempts), LF_S("reason", why));
     machine->why = xstrdup(why);
     run->failed++;
     metric_add(run->metrics->failed, 1);
@@ -151,8 +151,8 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     go_on(machine->run);
 }
 
-static void ask_again_later(struct run *run, struct machine *machine, const struct http_result *result,
-                            const char *why)
+static void ask_again_later(struct run *run, struct machine *machine,
+                            const struct http_result *result, const char *why)
 {
     const struct config *config = run->service->config;
     int64_t pause = config->scheduler_retry_delays_s.ms[machine->attempts - 1];
@@ -184,7 +184,9 @@ static void take_failure(struct run *run, struct machine *machine, const struct 
         snprintf(why, sizeof why, "HTTP %ld%s", result->status,
                  result->status == 404 ? ": MTConnect does not know it" : "");
     long status = result->status;
-    enum failure failure = status == 0 ? FAILURE_NO_ANSWER : status == 404 ? FAILURE_UNKNOWN : FAILURE_STATUS;
+    enum failure failure = status == 0     ? FAILURE_NO_ANSWER
+                           : status == 404 ? FAILURE_UNKNOWN
+                                           : FAILURE_STATUS;
     if (status == 401 || status == 403 || status == 407 || (status >= 300 && status < 400)) {
         give_up(run, machine, failure, why);
         stop_asking(run, why);
@@ -230,8 +232,10 @@ static void on_answer(const struct http_result *result, void *arg)
 static void ask(struct run *run, struct machine *machine)
 {
     char match[512];
-    struct http_request request = {
-        .method = "GET", .url = machine->url, .fresh = machine->repeated, .keep_body = ANSWER_BODY_MAX};
+    struct http_request request = {.method = "GET",
+                                   .url = machine->url,
+                                   .fresh = machine->repeated,
+                                   .keep_body = ANSWER_BODY_MAX};
     int count = 0;
     request.headers[count++] = "Accept: application/json";
     if (run->api_key_header)
@@ -346,7 +350,8 @@ void run_start(struct run *run, const PGresult *machines)
     for (struct machine *machine = run->table; machine; machine = machine->hh.next)
         machine->listed = false;
     for (int row = 0; row < PQntuples(machines); row++)
-        list_machine(run, (int)strtol(PQgetvalue(machines, row, 0), NULL, 10), PQgetvalue(machines, row, 1));
+        list_machine(run, (int)strtol(PQgetvalue(machines, row, 0), NULL, 10),
+                     PQgetvalue(machines, row, 1));
     drop_unlisted(run);
     go_on(run);
 }
@@ -430,8 +435,8 @@ void run_set_api_key(struct run *run, const char *header)
     run->api_key_header = header;
 }
 
-struct run *run_new(struct service *service, struct scheduler_metrics *metrics, struct newest *newest,
-                    void (*changed)(void *arg), void *arg)
+struct run *run_new(struct service *service, struct scheduler_metrics *metrics,
+                    struct newest *newest, void (*changed)(void *arg), void *arg)
 {
     struct run *run = xcalloc(1, sizeof *run);
     run->service = service;

@@ -1,10 +1,10 @@
 /*
  * run.h - one pull: asks MTConnect for the cycle time of every active machine
  *
- * A bounded number of machines is asked at the same time. One that does not answer is asked again after
- * scheduler.retry_delays_s while the others go on; one that is unknown there, or answers outside the
- * contract, is not. Each failure is a line with the machine's name. If nobody answers at all the pull ends
- * early.
+ * A bounded number of machines is asked at the same time. One that does not answer is asked again
+ * after scheduler.retry_delays_s while the others go on; one that is unknown there, or answers
+ * outside the contract, is not. Each failure is a line with the machine's name. If nobody answers
+ * at all the pull ends early.
  *
  * Between pulls the entity tags of the answers are kept, so that an unchanged one costs a 304.
  */
@@ -20,8 +20,8 @@
 struct run;
 
 /* changed: there is something in run_batch(), or run_is_over(). */
-struct run *run_new(struct service *service, struct scheduler_metrics *metrics, struct newest *newest,
-                    void (*changed)(void *arg), void *arg);
+struct run *run_new(struct service *service, struct scheduler_metrics *metrics,
+                    struct newest *newest, void (*changed)(void *arg), void *arg);
 void run_free(struct run *run);
 void run_set_api_key(struct run *run, const char *header); /* borrowed; NULL for none */
 
@@ -33,8 +33,8 @@ void run_abort(struct run *run); /* as if it had not been begun; nothing is call
 /* Every machine has answered or failed. */
 bool run_is_over(const struct run *run);
 
-/* What has been learnt and not been applied yet, to be taken (and cleared) when nobody is just being asked.
- */
+/* What has been learnt and not been applied yet, to be taken (and cleared) when nobody is just
+ * being asked. */
 bool run_has_batch(const struct run *run);
 struct batch run_take_batch(struct run *run);
 

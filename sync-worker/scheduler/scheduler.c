@@ -1,8 +1,8 @@
 /*
  * scheduler.c - election, the pull that is due, and what web-hooks brought; see scheduler.h
  *
- * Diagnostics: becoming active, and each pull with its counts, are lines. What is down is waited for; with
- * --once it is an error after ONCE_LIMIT_MS.
+ * Diagnostics: becoming active, and each pull with its counts, are lines. What is down is waited
+ * for; with --once it is an error after ONCE_LIMIT_MS.
  */
 #include "scheduler.h"
 #include "net/amqp_conn.h"
@@ -19,9 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SIGN_OF_LIFE_MS 1000  /* a session silent for 4 s is closed, and another process becomes active */
-#define ONCE_LIMIT_MS   60000 /* how long --once waits for PostgreSQL to be there */
-#define UNKNOWN_MAX     512
+#define SIGN_OF_LIFE_MS                                                                            \
+    1000 /* a session silent for 4 s is closed, and another process becomes active */
+#define ONCE_LIMIT_MS 60000 /* how long --once waits for PostgreSQL to be there */
+#define UNKNOWN_MAX   512
 
 enum mode { OFFLINE, STANDBY, ACTIVE };
 
@@ -79,8 +80,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 }
 
 /* Every statement goes through here. */
-static void query(struct scheduler *scheduler, const char *sql, int count, const char *const *values,
-                  pg_done done)
+static void query(struct scheduler *scheduler, const char *sql, int count,
+                  const char *const *values, pg_done done)
 {
     scheduler->last_ms = mono_ms();
     pg_conn_query(scheduler->pg, sql, count, values, done, scheduler);
@@ -143,7 +144,8 @@ static void on_due(const PGresult *result, void *arg)
 static void ask_when_due(struct scheduler *scheduler)
 {
     char period[32];
-    snprintf(period, sizeof period, "%" PRId64 " seconds", scheduler->service->config->scheduler_period_s);
+    snprintf(period, sizeof period, "%" PRId64 " seconds",
+             scheduler->service->config->scheduler_period_s);
     const char *values[] = {period};
     query(scheduler, "SELECT mtc.cycle_run_due($1)", 1, values, on_due);
 }
@@ -165,8 +167,8 @@ static void start_run(struct scheduler *scheduler)
 {
     scheduler->due_ms = INT64_MAX;
     scheduler_reload(scheduler); /* the key may have been changed; a pull is rare */
-    query(scheduler, "SELECT machine_id, machine FROM mtc.active_machine ORDER BY machine_id", 0, NULL,
-          on_machines);
+    query(scheduler, "SELECT machine_id, machine FROM mtc.active_machine ORDER BY machine_id", 0,
+          NULL, on_machines);
 }
 
 static void on_part_applied(const PGresult *result, void *arg)
@@ -241,8 +243,13 @@ static void record_run(struct scheduler *scheduler)
     snprintf(asked, sizeof asked, "%d", summary.asked);
     snprintf(answered, sizeof answered, "%d", summary.answered);
     snprintf(changed, sizeof changed, "%d", scheduler->run_changed);
-    const char *values[] = {
-        batch_close(&batch), seconds, scheduler->service->worker_name, asked, answered, changed, failures};
+    const char *values[] = {batch_close(&batch),
+                            seconds,
+                            scheduler->service->worker_name,
+                            asked,
+                            answered,
+                            changed,
+                            failures};
     query(scheduler, "SELECT * FROM mtc.finish_cycle_run($1, $2, $3, $4, $5, $6, $7)", 7, values,
           on_run_recorded);
     free(failures);
@@ -408,8 +415,9 @@ static void on_declared(const char *error, void *arg)
 static void on_amqp_up(void *arg)
 {
     struct scheduler *scheduler = arg;
-    scheduler->topology = topology_declare(
-        scheduler->conn, (int)scheduler->service->config->topology_partitions, on_declared, scheduler);
+    scheduler->topology = topology_declare(scheduler->conn,
+                                           (int)scheduler->service->config->topology_partitions,
+                                           on_declared, scheduler);
 }
 
 static void on_amqp_down(const char *reason, void *arg)
@@ -442,8 +450,8 @@ static void on_conn_closed(void *arg)
     service_drained(scheduler->service);
 }
 
-/* A pull under way is dropped: it is still due. A batch under way may be committed and not acked: it is told
- * again. */
+/* A pull under way is dropped: it is still due. A batch under way may be committed and not acked:
+ * it is told again. */
 void scheduler_drain(void *state)
 {
     struct scheduler *scheduler = state;
@@ -470,39 +478,45 @@ static void add_metrics(struct scheduler *scheduler)
 {
     struct metrics *all = scheduler->service->metrics;
     struct scheduler_metrics *m = &scheduler->metrics;
-    m->active = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_active", "1 while this process pulls", NULL);
+    m->active = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_active", "1 while this process pulls",
+                            NULL);
     m->runs_done = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_runs_total",
-                               "Pulls that were made, or in which no machine answered", "result=\"done\"");
-    m->runs_failed =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_runs_total",
-                    "Pulls that were made, or in which no machine answered", "result=\"in vain\"");
-    m->run_seconds =
-        metrics_add(all, METRIC_HISTOGRAM, "mtc_scheduler_run_seconds", "Duration of a pull", NULL);
+                               "Pulls that were made, or in which no machine answered",
+                               "result=\"done\"");
+    m->runs_failed = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_runs_total",
+                                 "Pulls that were made, or in which no machine answered",
+                                 "result=\"in vain\"");
+    m->run_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_scheduler_run_seconds",
+                                 "Duration of a pull", NULL);
     m->last_run = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_last_run_timestamp_seconds",
                               "When this process last finished a pull", NULL);
-    m->machines = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_machines", "Machines of the last pull", NULL);
+    m->machines = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_machines",
+                              "Machines of the last pull", NULL);
     m->failing = metrics_add(all, METRIC_GAUGE, "mtc_scheduler_failing_machines",
                              "Machines of the last pull that did not answer as they should", NULL);
     static const char *const help = "What machines' cycle times were answered with";
-    m->values = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"value\"");
-    m->unchanged =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"unchanged\"");
-    m->nothing =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"nothing yet\"");
-    m->failed = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help, "answer=\"failed\"");
+    m->values = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help,
+                            "answer=\"value\"");
+    m->unchanged = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help,
+                               "answer=\"unchanged\"");
+    m->nothing = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help,
+                             "answer=\"nothing yet\"");
+    m->failed = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_answers_total", help,
+                            "answer=\"failed\"");
     static const char *const reasons[FAILURES] = {"reason=\"unknown machine\"",
-                                                  "reason=\"breach of contract\"", "reason=\"no answer\"",
-                                                  "reason=\"status\""};
+                                                  "reason=\"breach of contract\"",
+                                                  "reason=\"no answer\"", "reason=\"status\""};
     for (int i = 0; i < FAILURES; i++)
         m->failures[i] = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_failures_total",
-                                     "Machines not pulled, by reason; the log names them", reasons[i]);
+                                     "Machines not pulled, by reason; the log names them",
+                                     reasons[i]);
     static const char *const applied = "Observations applied, by what came of them";
-    m->changed =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied, "result=\"written\"");
-    m->same =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied, "result=\"same\"");
-    m->older =
-        metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied, "result=\"older\"");
+    m->changed = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied,
+                             "result=\"written\"");
+    m->same = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied,
+                          "result=\"same\"");
+    m->older = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_observations_total", applied,
+                           "result=\"older\"");
     m->hooks = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_hooks_total",
                            "Web-hooks taken from mtc.cycle-times", NULL);
     m->dead = metrics_add(all, METRIC_COUNTER, "mtc_scheduler_dead_total",
@@ -512,21 +526,22 @@ static void add_metrics(struct scheduler *scheduler)
 static bool connect_all(struct scheduler *scheduler, char *error, size_t error_size)
 {
     static const struct pg_conn_events pg_events = {.on_up = on_pg_up, .on_down = on_pg_down};
-    static const struct amqp_conn_events amqp_events = {.on_up = on_amqp_up, .on_down = on_amqp_down};
+    static const struct amqp_conn_events amqp_events = {.on_up = on_amqp_up,
+                                                        .on_down = on_amqp_down};
     struct service *service = scheduler->service;
     /* The broker forgets what is acked: these commits must be on disk. */
-    struct pg_conn_settings pg =
-        settings_pg(service, "SET synchronous_commit = on; SET idle_session_timeout = '4s'; SET jit = off");
+    struct pg_conn_settings pg = settings_pg(
+        service, "SET synchronous_commit = on; SET idle_session_timeout = '4s'; SET jit = off");
     struct amqp_conn_settings amqp = settings_amqp(service);
     if (!settings_read_api_key(service, &scheduler->api_key_header, error, error_size))
         return false;
     run_set_api_key(scheduler->run, scheduler->api_key_header);
-    scheduler->pg =
-        pg_conn_new(service->base, service->resolver, &pg, &pg_events, scheduler, error, error_size);
+    scheduler->pg = pg_conn_new(service->base, service->resolver, &pg, &pg_events, scheduler, error,
+                                error_size);
     if (!scheduler->pg || once)
         return scheduler->pg != NULL;
-    scheduler->conn =
-        amqp_conn_new(service->base, service->resolver, &amqp, &amqp_events, scheduler, error, error_size);
+    scheduler->conn = amqp_conn_new(service->base, service->resolver, &amqp, &amqp_events,
+                                    scheduler, error, error_size);
     return scheduler->conn != NULL;
 }
 
@@ -541,7 +556,8 @@ void *scheduler_start(struct service *service)
         out_of_memory(0);
     add_metrics(scheduler);
     scheduler->run = run_new(service, &scheduler->metrics, &scheduler->newest, on_work, scheduler);
-    scheduler->intake = intake_new(service, &scheduler->metrics, &scheduler->newest, on_work, scheduler);
+    scheduler->intake = intake_new(service, &scheduler->metrics, &scheduler->newest, on_work,
+                                   scheduler);
     if (!connect_all(scheduler, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
         scheduler_stop(scheduler);

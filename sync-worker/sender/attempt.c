@@ -1,8 +1,8 @@
 /*
  * attempt.c - sending the heads of the lanes; see attempt.h
  *
- * Diagnostics: each retry, each dead event and each change of the breaker is a line with event, machine and
- * attempt.
+ * Diagnostics: each retry, each dead event and each change of the breaker is a line with event,
+ * machine and attempt.
  */
 #include "attempt.h"
 #include "base/clock.h"
@@ -45,7 +45,8 @@ static void finish_dead(struct sender *sender, struct lane *lane, const char *re
     held->reason = xstrdup(reason);
     log_error("event is dead", LF_S("event", held->envelope.event_id),
               LF_S("machine", held->envelope.machine), LF_S("type", held->envelope.type),
-              LF_I("attempt", held->attempts), LF_S("reason", reason), LF_S("response", held->response));
+              LF_I("attempt", held->attempts), LF_S("reason", reason),
+              LF_S("response", held->response));
     settle_dead(sender->settle, held);
 }
 
@@ -78,13 +79,14 @@ static void retry_later(struct sender *sender, struct lane *lane, const struct h
         pause = asked;
     metric_add(sender->metrics.retried, 1);
     log_warn("event will be retried", LF_S("event", held->envelope.event_id),
-             LF_S("machine", held->envelope.machine), LF_I("attempt", held->attempts), LF_S("reason", what),
-             LF_I("retry_ms", pause));
+             LF_S("machine", held->envelope.machine), LF_I("attempt", held->attempts),
+             LF_S("reason", what), LF_I("retry_ms", pause));
     partition_end_work(held);
     lane_wait(lane, pause);
 }
 
-static void count_failure(struct sender *sender, struct lane *lane, const struct http_result *result)
+static void count_failure(struct sender *sender, struct lane *lane,
+                          const struct http_result *result)
 {
     struct held *held = lane->first;
     held->attempts++;
@@ -103,8 +105,8 @@ static void count_failure(struct sender *sender, struct lane *lane, const struct
     finish_dead(sender, lane, reason);
 }
 
-/* It was the destination, not the events: what this streak cost them is given back, and nobody waits alone.
- */
+/* It was the destination, not the events: what this streak cost them is given back, and nobody
+ * waits alone. */
 static void on_breaker_opened(struct sender *sender, const struct http_result *result)
 {
     char what[160];
@@ -126,15 +128,17 @@ static void on_breaker_opened(struct sender *sender, const struct http_result *r
     }
 }
 
-static void tell_breaker(struct sender *sender, const struct lane *lane, const struct http_result *result)
+static void tell_breaker(struct sender *sender, const struct lane *lane,
+                         const struct http_result *result)
 {
     enum breaker_state before = sender->breaker.state;
-    bool opened = breaker_tell(&sender->breaker, evidence_of(result), lane->fingerprint, sender->lanes.count,
-                               mono_ms());
+    bool opened = breaker_tell(&sender->breaker, evidence_of(result), lane->fingerprint,
+                               sender->lanes.count, mono_ms());
     if (opened)
         on_breaker_opened(sender, result);
     else if (before != BREAKER_CLOSED && sender->breaker.state == BREAKER_CLOSED)
-        log_info("breaker closed: MTConnect takes events again", LF_I("held", sender->lanes.held_count));
+        log_info("breaker closed: MTConnect takes events again",
+                 LF_I("held", sender->lanes.held_count));
     if (evidence_of(result) == EVIDENCE_REFUSED)
         sender_read_api_key(sender); /* somebody may have put the right one there */
 }
@@ -198,8 +202,8 @@ static void on_answer(const struct http_result *result, void *arg)
     if (held_is_ours(lane->first)) {
         judge(sender, lane, result);
     } else {
-        /* The broker has taken the event back meanwhile and will deliver it again, to us or to another: what
-         * it will ask then is whether this request succeeded. */
+        /* The broker has taken the event back meanwhile and will deliver it again, to us or to
+         * another: what it will ask then is whether this request succeeded. */
         struct held *held = lane_pop(lane);
         breaker_tell(&sender->breaker, evidence_of(result), 0, sender->lanes.count, mono_ms());
         if (verdict_of(result, true) == VERDICT_DELIVERED)

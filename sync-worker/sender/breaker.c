@@ -5,13 +5,14 @@
 
 #define RAMP_START 2
 
-void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_min_ms, int64_t pause_max_ms,
-                  int connections)
+void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_min_ms,
+                  int64_t pause_max_ms, int connections)
 {
     memset(breaker, 0, sizeof *breaker);
     breaker->failures_to_open = failures_to_open;
     breaker->pauses = (struct backoff){.min_ms = pause_min_ms,
-                                       .max_ms = pause_max_ms > pause_min_ms ? pause_max_ms : pause_min_ms};
+                                       .max_ms = pause_max_ms > pause_min_ms ? pause_max_ms
+                                                                             : pause_min_ms};
     breaker->ramp_full = connections;
     breaker->streak = 1;
 }
@@ -60,8 +61,8 @@ static bool is_destination(const struct breaker *breaker, int machines_waiting)
     return breaker->unreachable || breaker->machine_count >= several;
 }
 
-bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine, int machines_waiting,
-                  int64_t now_ms)
+bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine,
+                  int machines_waiting, int64_t now_ms)
 {
     if (evidence == EVIDENCE_ALIVE) {
         on_life(breaker);
@@ -71,7 +72,8 @@ bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t mach
     breaker->unreachable = breaker->unreachable || evidence == EVIDENCE_UNREACHABLE;
     remember_machine(breaker, machine);
     if (breaker->state == BREAKER_HALF_OPEN) {
-        /* With one machine left there is nobody else to ask: its trouble counts as its own again. */
+        /* With one machine left there is nobody else to ask: its trouble counts as its own
+         * again. */
         if (evidence == EVIDENCE_TROUBLE && machines_waiting <= 1)
             on_life(breaker);
         else

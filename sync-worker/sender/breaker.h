@@ -2,16 +2,16 @@
  * breaker.h - is it the destination or the event?
  *
  * Closed:    everything goes. A streak is a run of failures with no sign of life between them.
- * Open:      nothing goes but one probe at a time, with growing, jittered pauses. Attempts don't count.
- * Half-open: the probe is under way.
+ * Open:      nothing goes but one probe at a time, with growing, jittered pauses. Attempts don't
+ * count. Half-open: the probe is under way.
  *
  * It opens
  *   - at once when we are refused (401, 403, 3xx), and
  *   - when a streak reaches `failures` and the destination is unreachable, or several machines (three, or all
- * there are if those are two) failed in it. One machine alone, whatever it gets, never opens it: that is what
- * a poison event looks like. It closes with the first sign of life, and then lets requests in one by one more
- * (a ramp), so that what has piled up does not knock the destination over again. Source: M. Nygard, "Release
- * It!", 2nd ed., 5.2 "Circuit Breaker".
+ * there are if those are two) failed in it. One machine alone, whatever it gets, never opens it:
+ * that is what a poison event looks like. It closes with the first sign of life, and then lets
+ * requests in one by one more (a ramp), so that what has piled up does not knock the destination
+ * over again. Source: M. Nygard, "Release It!", 2nd ed., 5.2 "Circuit Breaker".
  */
 #ifndef MTC_BREAKER_H
 #define MTC_BREAKER_H
@@ -40,17 +40,18 @@ struct breaker {
     int ramp_full;
 };
 
-void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_min_ms, int64_t pause_max_ms,
-                  int connections);
+void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_min_ms,
+                  int64_t pause_max_ms, int connections);
 
 /*
- * Tells the result of a request. `machine` is any fingerprint of the machine, `machines_waiting` how many
- * have something to send. Returns true if the breaker opened just now.
+ * Tells the result of a request. `machine` is any fingerprint of the machine, `machines_waiting`
+ * how many have something to send. Returns true if the breaker opened just now.
  */
-bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine, int machines_waiting,
-                  int64_t now_ms);
+bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine,
+                  int machines_waiting, int64_t now_ms);
 
-/* May another request go, `under_way` being out already? In the open state this is true once per probe. */
+/* May another request go, `under_way` being out already? In the open state this is true once per
+ * probe. */
 bool breaker_allows(const struct breaker *breaker, int under_way, int64_t now_ms);
 /* It goes. */
 void breaker_on_start(struct breaker *breaker);

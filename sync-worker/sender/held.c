@@ -25,8 +25,9 @@ static size_t size_of(const char *text)
 
 struct held *held_new(const struct envelope *envelope, char *body, size_t len)
 {
-    size_t strings = size_of(envelope->event_id) + size_of(envelope->machine) + size_of(envelope->kind) +
-                     size_of(envelope->type) + size_of(envelope->path) + size_of(envelope->traceparent);
+    size_t strings = size_of(envelope->event_id) + size_of(envelope->machine) +
+                     size_of(envelope->kind) + size_of(envelope->type) + size_of(envelope->path) +
+                     size_of(envelope->traceparent);
     struct held *held = xmalloc(sizeof *held + strings);
     memset(held, 0, sizeof *held);
     held->envelope = *envelope;

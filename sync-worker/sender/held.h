@@ -1,8 +1,8 @@
 /*
  * held.h - an event the sender holds for the broker
  *
- * It waits in its machine's lane (lane.h), leaves it when its fate is known, and is then settled (settle.h):
- * its outcome told, its delivery acked.
+ * It waits in its machine's lane (lane.h), leaves it when its fate is known, and is then settled
+ * (settle.h): its outcome told, its delivery acked.
  */
 #ifndef MTC_HELD_H
 #define MTC_HELD_H
@@ -40,8 +40,8 @@ struct held *held_new(const struct envelope *envelope, char *body, size_t len);
 void held_free(struct held *held);
 
 /*
- * Under which name it is remembered as delivered: its id; for one that is sent again on purpose its id and
- * outbox row, or the first delivery would be taken for this one.
+ * Under which name it is remembered as delivered: its id; for one that is sent again on purpose its
+ * id and outbox row, or the first delivery would be taken for this one.
  */
 #define HELD_NAME 192
 const char *held_name(const struct held *held, char out[HELD_NAME]);

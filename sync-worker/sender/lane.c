@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg), void *arg)
+void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg),
+                void *arg)
 {
     memset(lanes, 0, sizeof *lanes);
     lanes->base = base;

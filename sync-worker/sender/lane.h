@@ -1,8 +1,8 @@
 /*
  * lane.h - the lines of events, one a machine
  *
- * Only the head of a lane is worked on; what is behind it waits for it, whatever it is waiting for. Lanes of
- * different machines know nothing of each other. A lane exists while it holds something.
+ * Only the head of a lane is worked on; what is behind it waits for it, whatever it is waiting for.
+ * Lanes of different machines know nothing of each other. A lane exists while it holds something.
  */
 #ifndef MTC_LANE_H
 #define MTC_LANE_H
@@ -42,7 +42,8 @@ struct lanes {
     void *arg;
 };
 
-void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg), void *arg);
+void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg),
+                void *arg);
 void lanes_free(struct lanes *lanes); /* frees the events too */
 
 /* Puts an event behind the others of its machine. */
@@ -56,13 +57,13 @@ void lane_ready(struct lane *lane, bool first);
 void lane_wait(struct lane *lane, int64_t ms);
 void lane_still(struct lane *lane);
 
-/* Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The lane may be
- * gone. */
+/* Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The
+ * lane may be gone. */
 struct held *lane_pop(struct lane *lane);
 
 /*
- * Frees every event of `partition` (NULL: of all) that is not worked on right now. A busy head stays until
- * its request ends: its channel's generation has changed, so it will not be acked.
+ * Frees every event of `partition` (NULL: of all) that is not worked on right now. A busy head
+ * stays until its request ends: its channel's generation has changed, so it will not be acked.
  */
 void lanes_drop(struct lanes *lanes, const struct partition *partition);
 

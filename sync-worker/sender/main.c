@@ -6,7 +6,8 @@ int main(int argc, char **argv)
 {
     static const struct service_description description = {
         .name = "mtc-sender",
-        .summary = "Delivers the events in RabbitMQ to MTConnect, in order per machine, with retries.",
+        .summary =
+            "Delivers the events in RabbitMQ to MTConnect, in order per machine, with retries.",
         .listen_option = offsetof(struct config, sender_listen),
         .start = sender_start,
         .ready = sender_ready,

@@ -36,17 +36,19 @@ static char *quoted(const char *text)
 
 static void put(FILE *out, const struct held *held, int64_t now_us)
 {
-    /* Event ids come in quotes as they are: envelope_read() took no control characters, and what is no UUID
-     * matches no row; but a quote in one must not break the batch. */
+    /* Event ids come in quotes as they are: envelope_read() took no control characters, and what is
+     * no UUID matches no row; but a quote in one must not break the batch. */
     char *id = quoted(held->envelope.event_id);
-    fprintf(out, "{\"seq\":%" PRId64 ",\"id\":%s,\"outcome\":\"%s\",\"at_us\":%" PRId64 ",\"attempts\":%d",
+    fprintf(out,
+            "{\"seq\":%" PRId64 ",\"id\":%s,\"outcome\":\"%s\",\"at_us\":%" PRId64
+            ",\"attempts\":%d",
             held->envelope.seq, id, held->reason ? "dead" : "delivered", now_us, held->attempts);
     free(id);
     if (held->last_status)
         fprintf(out, ",\"status\":%ld", held->last_status);
     if (held->reason) {
-        char *whole =
-            held->response ? xasprintf("%s: %s", held->reason, held->response) : xstrdup(held->reason);
+        char *whole = held->response ? xasprintf("%s: %s", held->reason, held->response)
+                                     : xstrdup(held->reason);
         char *reason = quoted(whole);
         fprintf(out, ",\"reason\":%s", reason);
         free(reason);

@@ -55,7 +55,8 @@ static void on_closed(struct amqp_chan *chan, int code, const char *text, void *
 static void on_cancelled(struct amqp_chan *chan, void *arg)
 {
     struct partition *partition = arg;
-    log_error("the broker cancelled a consumer (queue deleted or moved)", LF_S("queue", partition->name));
+    log_error("the broker cancelled a consumer (queue deleted or moved)",
+              LF_S("queue", partition->name));
     amqp_conn_fail(amqp_chan_conn(chan), "consumer cancelled");
 }
 
@@ -71,7 +72,8 @@ void partition_start(struct partition *partition)
     }
     amqp_chan_consume(partition->chan, partition->name, sender->service->connection_name,
                       (uint16_t)sender->service->config->sender_prefetch,
-                      rendezvous_weight(sender->service->worker_name, partition->index), NULL, NULL);
+                      rendezvous_weight(sender->service->worker_name, partition->index), NULL,
+                      NULL);
 }
 
 void partition_on_conn_down(struct partition *partition)
@@ -100,8 +102,8 @@ void partition_end_work(struct held *held)
 
 /*
  * Responsibility ends here: MTConnect has the event, or mtc.dead has, and mtc.outcomes says so, all
- * confirmed. Died we one line earlier, the broker would deliver the event again, marked, and its sent key
- * would be found.
+ * confirmed. Died we one line earlier, the broker would deliver the event again, marked, and its
+ * sent key would be found.
  */
 void partition_ack(struct held *held)
 {

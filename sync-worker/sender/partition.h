@@ -1,12 +1,13 @@
 /*
  * partition.h - this sender's consumers, one a partition, each on a channel of its own
  *
- * They are handed back all together, by closing the connection: the broker then takes back what is unacked
- * and gives it to the next consumer in one step, in order. (A consumer that is merely cancelled would let the
- * next one start while we still hold earlier events.) Order needs one thing more, that every sender has the
- * same prefetch: what is returned goes behind what was returned before and is not out again yet, so the next
- * consumer must be able to take all of it at once. Seen on 3.10.8; docs/operations.md says what follows. The
- * generation counts channels; an event of an earlier one is no longer ours to ack.
+ * They are handed back all together, by closing the connection: the broker then takes back what is
+ * unacked and gives it to the next consumer in one step, in order. (A consumer that is merely
+ * cancelled would let the next one start while we still hold earlier events.) Order needs one thing
+ * more, that every sender has the same prefetch: what is returned goes behind what was returned
+ * before and is not out again yet, so the next consumer must be able to take all of it at once.
+ * Seen on 3.10.8; docs/operations.md says what follows. The generation counts channels; an event of
+ * an earlier one is no longer ours to ack.
  */
 #ifndef MTC_PARTITION_H
 #define MTC_PARTITION_H

@@ -1,8 +1,9 @@
 /*
  * recent.c - the ids of the events delivered last; see recent.h
  *
- * Keeps 64-bit fingerprints: two different ids with the same one are as likely as 1 in 10^15 lookups, and ids
- * are UUIDs nobody gets to choose against us. A ring says which is the oldest, an open table finds.
+ * Keeps 64-bit fingerprints: two different ids with the same one are as likely as 1 in 10^15
+ * lookups, and ids are UUIDs nobody gets to choose against us. A ring says which is the oldest, an
+ * open table finds.
  */
 #include "recent.h"
 #include "base/hash.h"

@@ -1,9 +1,9 @@
 /*
  * recent.h - the ids of the events delivered last
  *
- * Catches repeats that come soon after the first, without asking Redis, and also when Redis is down: a
- * connection to the broker that was lost just before an ack, a publisher that was not sure. Holds the last
- * RECENT_IDS ids.
+ * Catches repeats that come soon after the first, without asking Redis, and also when Redis is
+ * down: a connection to the broker that was lost just before an ack, a publisher that was not sure.
+ * Holds the last RECENT_IDS ids.
  */
 #ifndef MTC_RECENT_H
 #define MTC_RECENT_H

@@ -1,10 +1,10 @@
 /*
  * rendezvous.h - which worker should have which partition, without anybody deciding
  *
- * Highest random weight: every worker computes the same weight for (worker, partition); the broker makes the
- * consumer with the highest priority the active one. When a worker joins or leaves, only its own partitions
- * move. Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates", IEEE/ACM ToN 6(1),
- * 1998.
+ * Highest random weight: every worker computes the same weight for (worker, partition); the broker
+ * makes the consumer with the highest priority the active one. When a worker joins or leaves, only
+ * its own partitions move. Source: Thaler and Ravishankar, "Using name-based mappings to increase
+ * hit rates", IEEE/ACM ToN 6(1), 1998.
  */
 #ifndef MTC_RENDEZVOUS_H
 #define MTC_RENDEZVOUS_H

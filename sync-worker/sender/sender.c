@@ -1,7 +1,8 @@
 /*
  * sender.c - connections up and down, hand-backs, drain; see sender.h
  *
- * Diagnostics: an unreadable API key file or a malformed URL refuses to start; everything else is waited for.
+ * Diagnostics: an unreadable API key file or a malformed URL refuses to start; everything else is
+ * waited for.
  */
 #include "sender.h"
 #include "attempt.h"
@@ -39,8 +40,9 @@ static void on_lane_ready(void *arg)
 /* --- how long an event may be held --- */
 
 /*
- * The broker closes the channel of a consumer that holds a delivery for 30 minutes (consumer_timeout): what
- * nears that goes back first, and is delivered again at once, with the clock started anew.
+ * The broker closes the channel of a consumer that holds a delivery for 30 minutes
+ * (consumer_timeout): what nears that goes back first, and is delivered again at once, with the
+ * clock started anew.
  */
 static void on_hold_check(evutil_socket_t fd, short what, void *arg)
 {
@@ -51,8 +53,8 @@ static void on_hold_check(evutil_socket_t fd, short what, void *arg)
     for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
         struct held *held = lane->first;
         if (held->since_ms < limit && held_is_ours(held) && !sender->handing_back) {
-            log_info("handing events back: one was held for long", LF_S("queue", held->partition->name),
-                     LF_S("machine", held->envelope.machine));
+            log_info("handing events back: one was held for long",
+                     LF_S("queue", held->partition->name), LF_S("machine", held->envelope.machine));
             sender_hand_back(sender);
             return;
         }
@@ -74,7 +76,8 @@ static void on_return(struct amqp_chan *chan, struct amqp_incoming *incoming, vo
 {
     (void)incoming;
     (void)arg;
-    amqp_conn_fail(amqp_chan_conn(chan), "a dead letter or outcome was returned: its queue is missing");
+    amqp_conn_fail(amqp_chan_conn(chan),
+                   "a dead letter or outcome was returned: its queue is missing");
 }
 
 static void lose_publishing(struct sender *sender)
@@ -135,7 +138,8 @@ static void on_up(void *arg)
 {
     struct sender *sender = arg;
     if (!sender->draining)
-        sender->topology = topology_declare(sender->conn, sender->partition_count, on_declared, sender);
+        sender->topology = topology_declare(sender->conn, sender->partition_count, on_declared,
+                                            sender);
 }
 
 static void on_down(const char *reason, void *arg)
@@ -241,35 +245,39 @@ static void add_metrics(struct sender *sender)
                                           "class=\"3xx\"",  "class=\"4xx\"",   "class=\"5xx\""};
     struct metrics *all = sender->service->metrics;
     struct sender_metrics *m = &sender->metrics;
-    m->received =
-        metrics_add(all, METRIC_COUNTER, "mtc_sender_received_total", "Events taken from the broker", NULL);
+    m->received = metrics_add(all, METRIC_COUNTER, "mtc_sender_received_total",
+                              "Events taken from the broker", NULL);
     m->redelivered = metrics_add(all, METRIC_COUNTER, "mtc_sender_redelivered_total",
                                  "Events the broker delivered again", NULL);
-    m->delivered =
-        metrics_add(all, METRIC_COUNTER, "mtc_sender_delivered_total", "Events MTConnect has taken", NULL);
+    m->delivered = metrics_add(all, METRIC_COUNTER, "mtc_sender_delivered_total",
+                               "Events MTConnect has taken", NULL);
     m->skipped = metrics_add(all, METRIC_COUNTER, "mtc_sender_skipped_total",
                              "Events not sent again, having been delivered before", NULL);
-    m->retried = metrics_add(all, METRIC_COUNTER, "mtc_sender_retries_total", "Retries scheduled", NULL);
+    m->retried = metrics_add(all, METRIC_COUNTER, "mtc_sender_retries_total", "Retries scheduled",
+                             NULL);
     m->repeats = metrics_add(all, METRIC_COUNTER, "mtc_sender_free_repeats_total",
                              "Requests repeated at once after a reused connection died", NULL);
     m->dead = metrics_add(all, METRIC_COUNTER, "mtc_sender_dead_total", "Dead letters", NULL);
     for (int i = 0; i < 6; i++)
-        m->answers[i] =
-            metrics_add(all, METRIC_COUNTER, "mtc_sender_answers_total", "Answers of MTConnect", classes[i]);
-    m->request_seconds =
-        metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_request_seconds", "Duration of a request", NULL);
+        m->answers[i] = metrics_add(all, METRIC_COUNTER, "mtc_sender_answers_total",
+                                    "Answers of MTConnect", classes[i]);
+    m->request_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_request_seconds",
+                                     "Duration of a request", NULL);
     m->delivery_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_delivery_seconds",
                                       "From the outbox row to MTConnect's answer", NULL);
     m->held = metrics_add(all, METRIC_GAUGE, "mtc_sender_held", "Events held", NULL);
-    m->held_bytes = metrics_add(all, METRIC_GAUGE, "mtc_sender_held_bytes", "Bytes of the bodies held", NULL);
-    m->lanes = metrics_add(all, METRIC_GAUGE, "mtc_sender_lanes", "Machines with events held", NULL);
-    m->in_flight = metrics_add(all, METRIC_GAUGE, "mtc_sender_in_flight", "Requests under way", NULL);
-    m->paused =
-        metrics_add(all, METRIC_GAUGE, "mtc_sender_paused", "1 while an operator has paused it", NULL);
-    m->breaker_open =
-        metrics_add(all, METRIC_GAUGE, "mtc_sender_breaker_open", "1 while the breaker is not closed", NULL);
-    m->breaker_opened =
-        metrics_add(all, METRIC_COUNTER, "mtc_sender_breaker_opened_total", "Times it opened", NULL);
+    m->held_bytes = metrics_add(all, METRIC_GAUGE, "mtc_sender_held_bytes",
+                                "Bytes of the bodies held", NULL);
+    m->lanes = metrics_add(all, METRIC_GAUGE, "mtc_sender_lanes", "Machines with events held",
+                           NULL);
+    m->in_flight = metrics_add(all, METRIC_GAUGE, "mtc_sender_in_flight", "Requests under way",
+                               NULL);
+    m->paused = metrics_add(all, METRIC_GAUGE, "mtc_sender_paused",
+                            "1 while an operator has paused it", NULL);
+    m->breaker_open = metrics_add(all, METRIC_GAUGE, "mtc_sender_breaker_open",
+                                  "1 while the breaker is not closed", NULL);
+    m->breaker_opened = metrics_add(all, METRIC_COUNTER, "mtc_sender_breaker_opened_total",
+                                    "Times it opened", NULL);
     metrics_on_render(all, before_render, sender);
 }
 
@@ -292,7 +300,8 @@ static bool connect_all(struct sender *sender, char *error, size_t error_size)
         if (!sender->redis)
             return false;
     }
-    sender->conn = amqp_conn_new(service->base, service->resolver, &amqp, &events, sender, error, error_size);
+    sender->conn = amqp_conn_new(service->base, service->resolver, &amqp, &events, sender, error,
+                                 error_size);
     return sender->conn != NULL;
 }
 
@@ -310,8 +319,9 @@ void *sender_start(struct service *service)
         topology_partition_name(p, sender->partitions[p].name);
     }
     lanes_init(&sender->lanes, service->base, on_lane_ready, sender);
-    breaker_init(&sender->breaker, (int)config->sender_breaker_failures, config->sender_breaker_pause_min_ms,
-                 config->sender_breaker_pause_max_ms, (int)config->mtconnect_connections);
+    breaker_init(&sender->breaker, (int)config->sender_breaker_failures,
+                 config->sender_breaker_pause_min_ms, config->sender_breaker_pause_max_ms,
+                 (int)config->mtconnect_connections);
     sender->recent = recent_new();
     sender->settle = settle_new(sender);
     sender->pause = pause_new(sender);

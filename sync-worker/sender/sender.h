@@ -43,7 +43,7 @@ struct sender {
     struct breaker breaker;
     struct event *run, *hold_timer, *drain_timer;
     char *api_key_header; /* "X-API-Key: ..." or NULL */
-    bool handing_back;    /* nothing new is started; the connection closes when nothing is under way */
+    bool handing_back; /* nothing new is started; the connection closes when nothing is under way */
     bool draining, closing;
     bool consuming; /* the partitions' consumers have been started on this connection */
     bool paused;    /* by an operator; see pause.h */
@@ -61,8 +61,8 @@ void sender_stop(void *state);
 /* Works on the ready lanes after the present callback. */
 void sender_run_soon(struct sender *sender);
 
-/* Finishes what is under way, then gives everything held back to the broker and begins anew (or ends, when
- * draining). */
+/* Finishes what is under way, then gives everything held back to the broker and begins anew (or
+ * ends, when draining). */
 void sender_hand_back(struct sender *sender);
 void sender_on_work_done(struct sender *sender);
 

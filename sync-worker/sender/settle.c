@@ -40,7 +40,8 @@ static void done_with(struct held *held)
 
 static void remember(struct settle *settle, uint64_t tag, struct held *const *events, int count)
 {
-    struct publication *publication = xmalloc(sizeof *publication + (size_t)count * sizeof(struct held *));
+    struct publication *publication = xmalloc(sizeof *publication +
+                                              (size_t)count * sizeof(struct held *));
     publication->tag = tag;
     publication->next = NULL;
     publication->count = count;
@@ -74,8 +75,8 @@ void settle_on_confirm(struct settle *settle, uint64_t tag, bool multiple)
 
 void settle_on_channel_down(struct settle *settle)
 {
-    /* The partitions' channels went with the connection: nothing here is acked, everything is delivered
-     * again. */
+    /* The partitions' channels went with the connection: nothing here is acked, everything is
+     * delivered again. */
     while (settle->first)
         conclude(settle, &settle->first);
     for (int i = 0; i < settle->waiting_count; i++)
@@ -117,7 +118,8 @@ static void tell_outcome(struct settle *settle, struct held *held)
         return; /* no ledger knows it; or the connection is gone, and the event comes again */
     held->unsettled++;
     settle->waiting[settle->waiting_count++] = held;
-    if (settle->waiting_count == config->sender_outcome_batch || config->sender_outcome_delay_ms == 0) {
+    if (settle->waiting_count == config->sender_outcome_batch ||
+        config->sender_outcome_delay_ms == 0) {
         settle_flush(settle);
     } else if (settle->waiting_count == 1) {
         struct timeval wait = ms_to_timeval(config->sender_outcome_delay_ms);
@@ -175,17 +177,19 @@ void settle_orphan(struct settle *settle, struct held *held)
     done_with(held);
 }
 
-static void publish_dead(struct settle *settle, struct held *held, amqp_basic_properties_t *properties)
+static void publish_dead(struct settle *settle, struct held *held,
+                         amqp_basic_properties_t *properties)
 {
     struct amqp_chan *chan = settle->sender->publishing;
     if (!chan)
         return; /* the event comes again */
-    uint64_t tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name), properties,
-                                     held->body, held->len);
+    uint64_t tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name),
+                                     properties, held->body, held->len);
     if (tag == 0) {
-        amqp_basic_properties_t bare = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG, .delivery_mode = 2};
-        tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name), &bare, held->body,
-                                held->len);
+        amqp_basic_properties_t bare = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                        .delivery_mode = 2};
+        tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name), &bare,
+                                held->body, held->len);
     }
     held->unsettled++;
     remember(settle, tag, &held, 1);
@@ -222,14 +226,15 @@ static void copy_properties(const amqp_basic_properties_t *original, const char 
     if (original->_flags & AMQP_BASIC_HEADERS_FLAG) {
         for (int i = 0; i < original->headers.num_entries; i++) {
             const amqp_table_entry_t *entry = &original->headers.entries[i];
-            if (!amqp_bytes_equal_text(entry->key, "CC") && !amqp_bytes_equal_text(entry->key, "BCC") &&
+            if (!amqp_bytes_equal_text(entry->key, "CC") &&
+                !amqp_bytes_equal_text(entry->key, "BCC") &&
                 !amqp_bytes_equal_text(entry->key, "reason"))
                 entries[count++] = *entry;
         }
     }
-    entries[count++] =
-        (amqp_table_entry_t){.key = amqp_text("reason"),
-                             .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(reason)}};
+    entries[count++] = (amqp_table_entry_t){
+        .key = amqp_text("reason"),
+        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(reason)}};
     copy->headers = (amqp_table_t){.num_entries = count, .entries = entries};
 }
 
@@ -262,7 +267,8 @@ struct settle *settle_new(struct sender *sender)
     struct settle *settle = xcalloc(1, sizeof *settle);
     settle->sender = sender;
     settle->last = &settle->first;
-    settle->waiting = xcalloc((size_t)sender->service->config->sender_outcome_batch, sizeof(struct held *));
+    settle->waiting = xcalloc((size_t)sender->service->config->sender_outcome_batch,
+                              sizeof(struct held *));
     settle->flush_timer = evtimer_new(sender->service->base, on_flush, settle);
     if (!settle->flush_timer)
         out_of_memory(0);

@@ -1,9 +1,10 @@
 /*
  * settle.h - an event's fate is known: tell it, then let go of the event
  *
- * In this order: the sent key goes to Redis, the dead letter to mtc.dead and the outcome (in batches) to
- * mtc.outcomes; when the broker has confirmed all of that and Redis has answered (or can't), the delivery is
- * acked. Whoever dies in between leaves an unacked delivery, and a redelivery that finds its sent key.
+ * In this order: the sent key goes to Redis, the dead letter to mtc.dead and the outcome (in
+ * batches) to mtc.outcomes; when the broker has confirmed all of that and Redis has answered (or
+ * can't), the delivery is acked. Whoever dies in between leaves an unacked delivery, and a
+ * redelivery that finds its sent key.
  */
 #ifndef MTC_SETTLE_H
 #define MTC_SETTLE_H

@@ -3,9 +3,11 @@
 
 static enum verdict verdict_of_silence(const struct http_result *result, bool repeated)
 {
-    /* The server closes idle connections; one that died before a byte came back says nothing about the event,
-     * and the key makes the repeat safe (RFC 9110, section 9.2.2). A timeout is another matter. */
-    if (!repeated && result->reused && result->nothing_read && result->code != CURLE_OPERATION_TIMEDOUT)
+    /* The server closes idle connections; one that died before a byte came back says nothing about
+     * the event, and the key makes the repeat safe (RFC 9110, section 9.2.2). A timeout is another
+     * matter. */
+    if (!repeated && result->reused && result->nothing_read &&
+        result->code != CURLE_OPERATION_TIMEDOUT)
         return VERDICT_REPEAT;
     return VERDICT_RETRY;
 }

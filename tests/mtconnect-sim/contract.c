@@ -6,8 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-__attribute__((format(printf, 3, 4))) static bool refuse(struct contract_answer *answer, unsigned status,
-                                                         const char *format, ...)
+__attribute__((format(printf, 3, 4))) static bool refuse(struct contract_answer *answer,
+                                                         unsigned status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -48,7 +48,8 @@ bool contract_is_time(const char *text)
            digits(at + 4, 2);
 }
 
-bool contract_api_key(const struct sim *sim, struct http_exchange *exchange, struct contract_answer *answer)
+bool contract_api_key(const struct sim *sim, struct http_exchange *exchange,
+                      struct contract_answer *answer)
 {
     const char *given = http_header(exchange, "X-API-Key");
     if (sim->api_key && (!given || strcmp(given, sim->api_key) != 0))
@@ -78,7 +79,8 @@ static bool check_trace(struct http_exchange *exchange, struct contract_answer *
     return ok || refuse(answer, 400, "traceparent is malformed");
 }
 
-json_t *contract_read(const struct sim *sim, struct http_exchange *exchange, struct contract_answer *answer)
+json_t *contract_read(const struct sim *sim, struct http_exchange *exchange,
+                      struct contract_answer *answer)
 {
     const char *type = http_header(exchange, "Content-Type");
     if (!contract_api_key(sim, exchange, answer) || !check_trace(exchange, answer))
@@ -102,13 +104,15 @@ static bool is_type(const char *text)
     for (const char *at = text; *at; at++) {
         if (*at == '.')
             dots++;
-        else if (!islower((unsigned char)*at) && !isdigit((unsigned char)*at) && *at != '_' && *at != '-')
+        else if (!islower((unsigned char)*at) && !isdigit((unsigned char)*at) && *at != '_' &&
+                 *at != '-')
             return false;
     }
     return dots > 0 && *text != '.';
 }
 
-static bool known_fields_only(const json_t *body, const char *const *known, struct contract_answer *answer)
+static bool known_fields_only(const json_t *body, const char *const *known,
+                              struct contract_answer *answer)
 {
     const char *key;
     json_t *value;
@@ -122,8 +126,8 @@ static bool known_fields_only(const json_t *body, const char *const *known, stru
     return true;
 }
 
-bool contract_event(const json_t *body, bool on_setup_path, enum sim_mode mode, struct contract_event *out,
-                    struct contract_answer *answer)
+bool contract_event(const json_t *body, bool on_setup_path, enum sim_mode mode,
+                    struct contract_event *out, struct contract_answer *answer)
 {
     static const char *const known[] = {"machineId", "eventType", "timestamp", "data", NULL};
     if (!json_is_object(body) || !known_fields_only(body, known, answer))

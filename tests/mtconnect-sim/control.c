@@ -3,10 +3,10 @@
  *
  *   GET  /stats            counts as JSON
  *   GET  /record?since=N   arrivals as lines: number, time (us), status, applied, machine, type, key, note;
- * tab-separated POST /faults           replaces the rules of faults.c POST /cycle            sets {"machine",
- * "cycle_time" (s), "observed_at", "part_count"} POST /webhook          sends {"machine_id", "cycle_time",
- * ..., "key"} to whoever has registered POST /down, /up        closes and opens the service's port POST
- * /reset            forgets the record
+ * tab-separated POST /faults           replaces the rules of faults.c POST /cycle            sets
+ * {"machine", "cycle_time" (s), "observed_at", "part_count"} POST /webhook          sends
+ * {"machine_id", "cycle_time", ..., "key"} to whoever has registered POST /down, /up        closes
+ * and opens the service's port POST /reset            forgets the record
  */
 #include "sim.h"
 #include "base/xalloc.h"

@@ -1,9 +1,9 @@
 /*
  * faults.c - rules that break answers; see sim.h
  *
- * A rule is an object: `action`, what it matches (`machine`, `type`, `path`; each may be absent), how often
- * (`rate` 0..1, `count` times at most), and what the action needs. The first rule that matches and whose dice
- * fall takes the request:
+ * A rule is an object: `action`, what it matches (`machine`, `type`, `path`; each may be absent),
+ * how often (`rate` 0..1, `count` times at most), and what the action needs. The first rule that
+ * matches and whose dice fall takes the request:
  *
  *   status     answer `status` (`retry_after` s, `body`)          nothing is applied
  *   delay      go on normally after `ms`
@@ -206,8 +206,8 @@ static struct rule *choose(struct faults *faults, const struct fault_request *re
 {
     for (size_t i = 0; i < faults->count; i++) {
         struct rule *rule = &faults->rules[i];
-        if (rule->count == 0 || !same(rule->machine, request->machine) || !same(rule->type, request->type) ||
-            !same(rule->path, request->path))
+        if (rule->count == 0 || !same(rule->machine, request->machine) ||
+            !same(rule->type, request->type) || !same(rule->path, request->path))
             continue;
         if (rule->rate < 1 && rand_r(&faults->seed) > rule->rate * RAND_MAX)
             continue;
@@ -249,7 +249,8 @@ static void on_later(evutil_socket_t fd, short what, void *arg)
         http_abort(exchange);
 }
 
-static void do_later(struct faults *faults, struct http_exchange *exchange, enum action action, int64_t ms)
+static void do_later(struct faults *faults, struct http_exchange *exchange, enum action action,
+                     int64_t ms)
 {
     struct later *later = xcalloc(1, sizeof *later);
     *later = (struct later){
@@ -268,22 +269,26 @@ static void answer_status(struct http_exchange *exchange, const struct rule *rul
 {
     char seconds[24];
     snprintf(seconds, sizeof seconds, "%lld", (long long)rule->retry_after);
-    struct http_extra extras[] = {{rule->retry_after ? "Retry-After" : NULL, seconds}, {NULL, NULL}};
+    struct http_extra extras[] = {{rule->retry_after ? "Retry-After" : NULL, seconds},
+                                  {NULL, NULL}};
     const char *body = rule->body ? rule->body : "{\"message\":\"told to fail\"}";
     http_reply(exchange, rule->status, "application/json", body, strlen(body), extras);
 }
 
-bool faults_apply(struct faults *faults, struct http_exchange *exchange, const struct fault_request *request)
+bool faults_apply(struct faults *faults, struct http_exchange *exchange,
+                  const struct fault_request *request)
 {
     static const char garbage[] = "\x16\x03garbage, no HTTP\r\n\r\n";
     struct rule *rule = choose(faults, request);
     if (!rule)
         return false;
     const char *key = http_header(exchange, "X-Idempotency-Key");
-    bool passes = rule->action == FAULT_DELAY || rule->action == FAULT_LOSE || rule->action == FAULT_TRUNCATE;
+    bool passes = rule->action == FAULT_DELAY || rule->action == FAULT_LOSE ||
+                  rule->action == FAULT_TRUNCATE;
     if (!passes)
         record_add(faults->sim->record, request->machine, request->type, key,
-                   rule->action == FAULT_STATUS ? rule->status : 0, false, action_names[rule->action]);
+                   rule->action == FAULT_STATUS ? rule->status : 0, false,
+                   action_names[rule->action]);
     switch (rule->action) {
     case FAULT_STATUS:
         answer_status(exchange, rule);
@@ -299,7 +304,8 @@ bool faults_apply(struct faults *faults, struct http_exchange *exchange, const s
         break;
     case FAULT_LOSE:
     case FAULT_TRUNCATE:
-        service_process(faults->sim, exchange, rule->action == FAULT_LOSE ? ANSWER_LOST : ANSWER_TRUNCATED);
+        service_process(faults->sim, exchange,
+                        rule->action == FAULT_LOSE ? ANSWER_LOST : ANSWER_TRUNCATED);
         break;
     case FAULT_GARBAGE:
         if (send(http_fd(exchange), garbage, sizeof garbage - 1, MSG_NOSIGNAL) < 0)

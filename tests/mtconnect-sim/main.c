@@ -51,7 +51,19 @@ static bool parse_mode(const char *text, bool *deployed)
 /* Exit status, or -1 to go on. */
 static int parse(int argc, char **argv, struct sim *sim, struct settings *settings)
 {
-    enum { LISTEN = 256, CONTROL, MODE, CYCLE, API_KEY, SECRET, NO_CHECK, BODY, IDLE, RECORD, SEED };
+    enum {
+        LISTEN = 256,
+        CONTROL,
+        MODE,
+        CYCLE,
+        API_KEY,
+        SECRET,
+        NO_CHECK,
+        BODY,
+        IDLE,
+        RECORD,
+        SEED
+    };
     static const struct option options[] = {{"listen", 1, NULL, LISTEN},
                                             {"control", 1, NULL, CONTROL},
                                             {"mode", 1, NULL, MODE},
@@ -115,13 +127,14 @@ static int parse(int argc, char **argv, struct sim *sim, struct settings *settin
 static bool start(struct sim *sim, const struct settings *settings, char *error, size_t error_size)
 {
     struct http_limits control_limits = {.body_max = 1 << 20, .connections_max = 64, .idle_s = 0};
-    if (settings->api_key_file && !(sim->api_key = secret_read(settings->api_key_file, error, error_size)))
+    if (settings->api_key_file &&
+        !(sim->api_key = secret_read(settings->api_key_file, error, error_size)))
         return false;
     if (settings->webhook_secret_file &&
         !(sim->webhook_secret = secret_read(settings->webhook_secret_file, error, error_size)))
         return false;
-    sim->control = http_server_new(sim->base, settings->control, &control_limits, control_on_request, sim,
-                                   error, error_size);
+    sim->control = http_server_new(sim->base, settings->control, &control_limits,
+                                   control_on_request, sim, error, error_size);
     if (!sim->control || !service_up(sim, error, error_size))
         return false;
     /* A free port that was picked stays the same through down and up. */

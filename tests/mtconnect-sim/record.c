@@ -140,8 +140,9 @@ void record_print(const struct record *record, size_t since, FILE *out)
 {
     for (size_t i = since; i < record->count; i++) {
         const struct entry *entry = &record->entries[i];
-        fprintf(out, "%zu\t%lld\t%u\t%d\t%s\t%s\t%s\t%s\n", i, (long long)entry->at_us, entry->status,
-                entry->applied, entry->machine->text, entry->type->text, entry->key, entry->note);
+        fprintf(out, "%zu\t%lld\t%u\t%d\t%s\t%s\t%s\t%s\n", i, (long long)entry->at_us,
+                entry->status, entry->applied, entry->machine->text, entry->type->text, entry->key,
+                entry->note);
     }
 }
 
@@ -152,14 +153,15 @@ void record_stats(const struct record *record, FILE *out)
         char name[8];
         snprintf(name, sizeof name, "%d", status);
         if (record->by_status[status])
-            json_object_set_new(statuses, name, json_integer((json_int_t)record->by_status[status]));
+            json_object_set_new(statuses, name,
+                                json_integer((json_int_t)record->by_status[status]));
     }
     for (size_t i = 0; i < record->violations && i < VIOLATIONS_KEPT; i++)
         json_array_append_new(texts, json_string(record->violation_texts[i]));
-    json_t *stats =
-        json_pack("{s:I, s:I, s:I, s:I, s:o, s:o}", "requests", (json_int_t)record->count, "applied",
-                  (json_int_t)record->key_count, "repeats", (json_int_t)record->repeats, "violations",
-                  (json_int_t)record->violations, "statuses", statuses, "violation_texts", texts);
+    json_t *stats = json_pack(
+        "{s:I, s:I, s:I, s:I, s:o, s:o}", "requests", (json_int_t)record->count, "applied",
+        (json_int_t)record->key_count, "repeats", (json_int_t)record->repeats, "violations",
+        (json_int_t)record->violations, "statuses", statuses, "violation_texts", texts);
     if (!stats)
         out_of_memory(0);
     json_dumpf(stats, out, JSON_COMPACT);

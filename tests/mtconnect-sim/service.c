@@ -78,8 +78,9 @@ static void reply_refusal(struct sim *sim, struct http_exchange *exchange,
                           const struct contract_answer *answer)
 {
     record_violation(sim->record, http_path(exchange), answer->message);
-    reply_json(exchange, answer->status,
-               json_pack("{s:i, s:s}", "statusCode", (int)answer->status, "message", answer->message));
+    reply_json(
+        exchange, answer->status,
+        json_pack("{s:i, s:s}", "statusCode", (int)answer->status, "message", answer->message));
 }
 
 /* Announces more than it sends, then ends: the client has the status line and not the body. */
@@ -99,7 +100,8 @@ static void reply_applied(struct http_exchange *exchange, const char *status, en
         return;
     }
     if (end == ANSWER_TRUNCATED) {
-        struct MHD_Response *response = MHD_create_response_from_callback(64, 64, break_off, NULL, NULL);
+        struct MHD_Response *response = MHD_create_response_from_callback(64, 64, break_off, NULL,
+                                                                          NULL);
         if (!response)
             out_of_memory(0);
         http_reply_response(exchange, 201, response);
@@ -110,8 +112,8 @@ static void reply_applied(struct http_exchange *exchange, const char *status, en
     http_reply(exchange, 201, "application/json; charset=utf-8", body, (size_t)len, NULL);
 }
 
-static void on_event(struct sim *sim, struct http_exchange *exchange, const struct contract_event *event,
-                     enum answer_end end)
+static void on_event(struct sim *sim, struct http_exchange *exchange,
+                     const struct contract_event *event, enum answer_end end)
 {
     if (sim->check_keys && record_is_applied(sim->record, event->key)) {
         record_add(sim->record, event->machine, event->type, event->key, 409, false, "seen");
@@ -130,13 +132,14 @@ static bool is_new_gateway(struct sim *sim, const char *id)
         if (strcmp(sim->gateways[i], id) == 0)
             return false;
     }
-    sim->gateways = xrealloc(sim->gateways, (size_t)(sim->gateway_count + 1) * sizeof *sim->gateways);
+    sim->gateways = xrealloc(sim->gateways,
+                             (size_t)(sim->gateway_count + 1) * sizeof *sim->gateways);
     sim->gateways[sim->gateway_count++] = xstrdup(id);
     return true;
 }
 
-static void on_gateway(struct sim *sim, struct http_exchange *exchange, const json_t *body, const char *key,
-                       enum answer_end end)
+static void on_gateway(struct sim *sim, struct http_exchange *exchange, const json_t *body,
+                       const char *key, enum answer_end end)
 {
     const char *id = json_string_value(json_object_get(body, "edgeGatewayId"));
     char *names = json_dumps(json_object_get(body, "machines"), JSON_COMPACT);
@@ -170,14 +173,15 @@ static json_t *cycle_body(const struct sim *sim, const struct cycle *cycle)
 {
     bool known = cycle->seconds > 0;
     if (!sim->deployed_cycle)
-        return json_pack("{s:s, s:f, s:s}", "machine_id", cycle->machine, "last_cycle_time", cycle->seconds,
-                         "observed_at", cycle->observed_at);
+        return json_pack("{s:s, s:f, s:s}", "machine_id", cycle->machine, "last_cycle_time",
+                         cycle->seconds, "observed_at", cycle->observed_at);
     json_t *data = json_array();
     if (known)
-        json_array_append_new(data, json_pack("{s:s, s:f, s:I}", "timestamp", cycle->observed_at, "cycleTime",
-                                              cycle->seconds, "partCount", cycle->part_count));
-    return json_pack("{s:s, s:i, s:f, s:o}", "machineId", cycle->machine, "totalRecords", known ? 1 : 0,
-                     "averageCycleTime", known ? cycle->seconds : 0.0, "data", data);
+        json_array_append_new(data, json_pack("{s:s, s:f, s:I}", "timestamp", cycle->observed_at,
+                                              "cycleTime", cycle->seconds, "partCount",
+                                              cycle->part_count));
+    return json_pack("{s:s, s:i, s:f, s:o}", "machineId", cycle->machine, "totalRecords",
+                     known ? 1 : 0, "averageCycleTime", known ? cycle->seconds : 0.0, "data", data);
 }
 
 static void on_cycle_time(struct sim *sim, struct http_exchange *exchange)
@@ -232,7 +236,8 @@ void service_process(struct sim *sim, struct http_exchange *exchange, enum answe
     bool post = strcmp(method, "POST") == 0;
     if (post && (strcmp(path, SETUP_PATH) == 0 || strcmp(path, EVENT_PATH) == 0)) {
         on_post(sim, exchange, end);
-    } else if (strcmp(method, "GET") == 0 && strncmp(path, MACHINE_PATH, strlen(MACHINE_PATH)) == 0) {
+    } else if (strcmp(method, "GET") == 0 &&
+               strncmp(path, MACHINE_PATH, strlen(MACHINE_PATH)) == 0) {
         on_cycle_time(sim, exchange);
     } else if (post && strcmp(path, WEBHOOK_PATH) == 0) {
         on_registration(sim, exchange);
@@ -273,8 +278,8 @@ bool service_up(struct sim *sim, char *error, size_t error_size)
 {
     if (sim->server)
         return true;
-    sim->server =
-        http_server_new(sim->base, sim->address, &sim->limits, service_on_request, sim, error, error_size);
+    sim->server = http_server_new(sim->base, sim->address, &sim->limits, service_on_request, sim,
+                                  error, error_size);
     return sim->server != NULL;
 }
 

@@ -1,5 +1,6 @@
 /*
- * sim.h - mtconnect-sim: stands in for the MTConnect service, checks the contract strictly, breaks on demand
+ * sim.h - mtconnect-sim: stands in for the MTConnect service, checks the contract strictly, breaks
+ * on demand
  *
  *   main.c      options, start, stop
  *   contract.c  is this request what MTConnect takes?
@@ -66,12 +67,14 @@ struct contract_event { /* borrowed from the parsed body */
     const char *machine, *type, *key;
 };
 /* Checks headers and parses the body; NULL with answer->status set if it breaks the contract. */
-json_t *contract_read(const struct sim *sim, struct http_exchange *exchange, struct contract_answer *answer);
-bool contract_event(const json_t *body, bool on_setup_path, enum sim_mode mode, struct contract_event *out,
-                    struct contract_answer *answer);
+json_t *contract_read(const struct sim *sim, struct http_exchange *exchange,
+                      struct contract_answer *answer);
+bool contract_event(const json_t *body, bool on_setup_path, enum sim_mode mode,
+                    struct contract_event *out, struct contract_answer *answer);
 bool contract_gateway(const json_t *body, struct contract_answer *answer);
 bool contract_key(struct http_exchange *exchange, const char **key, struct contract_answer *answer);
-bool contract_api_key(const struct sim *sim, struct http_exchange *exchange, struct contract_answer *answer);
+bool contract_api_key(const struct sim *sim, struct http_exchange *exchange,
+                      struct contract_answer *answer);
 bool contract_is_time(const char *text);
 
 /* faults.c */
@@ -82,9 +85,11 @@ struct faults *faults_new(struct sim *sim, unsigned seed);
 void faults_free(struct faults *faults);
 bool faults_set(struct faults *faults, json_t *rules, char *error, size_t error_size);
 /* True if a rule took the exchange over. */
-bool faults_apply(struct faults *faults, struct http_exchange *exchange, const struct fault_request *request);
+bool faults_apply(struct faults *faults, struct http_exchange *exchange,
+                  const struct fault_request *request);
 bool faults_any(const struct faults *faults);
-void faults_drop_waiting(struct faults *faults); /* the server is about to go, and its exchanges with it */
+void faults_drop_waiting(
+    struct faults *faults); /* the server is about to go, and its exchanges with it */
 void faults_count(const struct faults *faults, FILE *out);
 
 /* record.c */

@@ -28,8 +28,8 @@ struct webhooks {
     char **urls;
     int url_count;
     struct sending *all; /* waiting for their time, or under way */
-    long sent, accepted, duplicate, conflict, unprocessable, unauthorized, refused, unavailable, lost,
-        last_status;
+    long sent, accepted, duplicate, conflict, unprocessable, unauthorized, refused, unavailable,
+        lost, last_status;
     unsigned next_id;
 };
 
@@ -89,7 +89,8 @@ bool webhooks_register(struct webhooks *webhooks, const char *url)
         if (strcmp(webhooks->urls[i], url) == 0)
             return false;
     }
-    webhooks->urls = xrealloc(webhooks->urls, (size_t)(webhooks->url_count + 1) * sizeof *webhooks->urls);
+    webhooks->urls = xrealloc(webhooks->urls,
+                              (size_t)(webhooks->url_count + 1) * sizeof *webhooks->urls);
     webhooks->urls[webhooks->url_count++] = xstrdup(url);
     return true;
 }
@@ -97,8 +98,8 @@ bool webhooks_register(struct webhooks *webhooks, const char *url)
 static size_t digest(const char *secret, const char *text, unsigned char out[EVP_MAX_MD_SIZE])
 {
     unsigned len = 0;
-    if (!HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, strlen(text), out,
-              &len))
+    if (!HMAC(EVP_sha256(), secret, (int)strlen(secret), (const unsigned char *)text, strlen(text),
+              out, &len))
         abort();
     return len;
 }
@@ -201,8 +202,8 @@ static const char *signature_of(const json_t *told)
     return given ? NULL : signatures[0];
 }
 
-static void send_later(struct webhooks *webhooks, const char *url, const json_t *told, const char *key,
-                       const char *body)
+static void send_later(struct webhooks *webhooks, const char *url, const json_t *told,
+                       const char *key, const char *body)
 {
     struct sending *sending = xcalloc(1, sizeof *sending);
     sending->webhooks = webhooks;
@@ -224,7 +225,8 @@ static void send_later(struct webhooks *webhooks, const char *url, const json_t 
 /* The members of the contract, and whatever else is not for us. */
 static json_t *body_of(const json_t *told)
 {
-    static const char *const ours[] = {"key", "repeat", "other_body", "delay_ms", "retry_ms", "signature"};
+    static const char *const ours[] = {"key",      "repeat",   "other_body",
+                                       "delay_ms", "retry_ms", "signature"};
     json_t *body = json_copy((json_t *)(uintptr_t)told);
     for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
         json_object_del(body, ours[i]);
@@ -239,11 +241,13 @@ static char *text_of(json_t *body)
     return text;
 }
 
-/* told: {"machine_id", "cycle_time", optional "observed_at", "key" for the idempotency key, and the above} */
+/* told: {"machine_id", "cycle_time", optional "observed_at", "key" for the idempotency key, and the
+ * above} */
 bool webhooks_send(struct webhooks *webhooks, json_t *told, char *error, size_t error_size)
 {
     if (!json_is_object(told) || !signature_of(told) || !webhooks->url_count) {
-        snprintf(error, error_size, !webhooks->url_count ? "nobody has registered" : "not understood");
+        snprintf(error, error_size,
+                 !webhooks->url_count ? "nobody has registered" : "not understood");
         return false;
     }
     const char *given = json_string_value(json_object_get(told, "key"));
@@ -269,11 +273,13 @@ bool webhooks_send(struct webhooks *webhooks, json_t *told, char *error, size_t 
 
 void webhooks_stats(const struct webhooks *webhooks, FILE *out)
 {
-    fprintf(out,
-            "{\"registered\":%d,\"sent\":%ld,\"accepted\":%ld,\"duplicate\":%ld,\"conflict\":%ld,"
-            "\"unprocessable\":%ld,\"unauthorized\":%ld,\"refused\":%ld,\"unavailable\":%ld,\"lost\":%ld,"
-            "\"last_status\":%ld,\"under_way\":%s}",
-            webhooks->url_count, webhooks->sent, webhooks->accepted, webhooks->duplicate, webhooks->conflict,
-            webhooks->unprocessable, webhooks->unauthorized, webhooks->refused, webhooks->unavailable,
-            webhooks->lost, webhooks->last_status, webhooks->all ? "true" : "false");
+    fprintf(
+        out,
+        "{\"registered\":%d,\"sent\":%ld,\"accepted\":%ld,\"duplicate\":%ld,\"conflict\":%ld,"
+        "\"unprocessable\":%ld,\"unauthorized\":%ld,\"refused\":%ld,\"unavailable\":%ld,\"lost\":%ld,"
+        "\"last_status\":%ld,\"under_way\":%s}",
+        webhooks->url_count, webhooks->sent, webhooks->accepted, webhooks->duplicate,
+        webhooks->conflict, webhooks->unprocessable, webhooks->unauthorized, webhooks->refused,
+        webhooks->unavailable, webhooks->lost, webhooks->last_status,
+        webhooks->all ? "true" : "false");
 }

@@ -25,7 +25,8 @@ static struct journey travel(struct evbuffer *buffer)
     while (left.len) {
         amqp_frame_t frame = {.frame_type = 0};
         size_t piece = left.len > 7 ? 7 : left.len; /* in small pieces, as a network might */
-        int used = amqp_handle_input(journey.peer, (amqp_bytes_t){.bytes = left.bytes, .len = piece}, &frame);
+        int used = amqp_handle_input(journey.peer,
+                                     (amqp_bytes_t){.bytes = left.bytes, .len = piece}, &frame);
         assert_true(used > 0);
         left.bytes = (char *)left.bytes + used;
         left.len -= (size_t)used;
@@ -33,7 +34,8 @@ static struct journey travel(struct evbuffer *buffer)
         if (frame.frame_type == AMQP_FRAME_HEADER)
             journey.properties = frame.payload.properties.decoded;
         if (frame.frame_type == AMQP_FRAME_BODY) {
-            memcpy(body + journey.len, frame.payload.body_fragment.bytes, frame.payload.body_fragment.len);
+            memcpy(body + journey.len, frame.payload.body_fragment.bytes,
+                   frame.payload.body_fragment.len);
             journey.len += frame.payload.body_fragment.len;
         }
     }
@@ -48,26 +50,29 @@ static void end(struct journey *journey)
     amqp_destroy_connection(journey->peer);
 }
 
-static struct journey publish_and_read(struct envelope_properties *message, const void *body, size_t len)
+static struct journey publish_and_read(struct envelope_properties *message, const void *body,
+                                       size_t len)
 {
     struct evbuffer *buffer = evbuffer_new();
-    amqp_basic_publish_t publish = {.exchange = amqp_text("mtc.events"), .routing_key = amqp_text("SR-26")};
+    amqp_basic_publish_t publish = {.exchange = amqp_text("mtc.events"),
+                                    .routing_key = amqp_text("SR-26")};
     assert_true(amqp_put_publish(buffer, 1, 4096, &publish, &message->properties, body, len));
     struct journey journey = travel(buffer);
     evbuffer_free(buffer);
     return journey;
 }
 
-static const struct envelope full = {.event_id = "01a20acf-767b-780b-8c69-ce07a41c3bf2",
-                                     .machine = "SR-26 \xc3\xa4",
-                                     .kind = "setup",
-                                     .type = "setup.started",
-                                     .path = "/api/ext/setup",
-                                     .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-                                     .occurred_s = 1766923953,
-                                     .seq = 123456789012,
-                                     .created_us = 1766923953213000,
-                                     .repeat = true};
+static const struct envelope full = {
+    .event_id = "01a20acf-767b-780b-8c69-ce07a41c3bf2",
+    .machine = "SR-26 \xc3\xa4",
+    .kind = "setup",
+    .type = "setup.started",
+    .path = "/api/ext/setup",
+    .traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    .occurred_s = 1766923953,
+    .seq = 123456789012,
+    .created_us = 1766923953213000,
+    .repeat = true};
 
 static void an_envelope_comes_back_as_it_went(void **state)
 {

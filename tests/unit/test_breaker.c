@@ -120,8 +120,8 @@ static void a_poison_event_left_alone_does_not_keep_it_open(void **state)
     assert_int_equal(breaker.state, BREAKER_CLOSED);
 }
 
-/* Whatever happens in whatever order: it never lets more than one probe out while open, and life always
- * closes it. */
+/* Whatever happens in whatever order: it never lets more than one probe out while open, and life
+ * always closes it. */
 static void property(void **state)
 {
     (void)state;
@@ -138,7 +138,8 @@ static void property(void **state)
                     assert_false(breaker_allows(&breaker, 1, now));
             }
             enum evidence evidence = (enum evidence)(rand_r(&seed) % 4);
-            breaker_tell(&breaker, evidence, (uint64_t)rand_r(&seed) % 4, 1 + rand_r(&seed) % 5, now);
+            breaker_tell(&breaker, evidence, (uint64_t)rand_r(&seed) % 4, 1 + rand_r(&seed) % 5,
+                         now);
             if (evidence == EVIDENCE_ALIVE)
                 assert_int_equal(breaker.state, BREAKER_CLOSED);
             if (breaker.state == BREAKER_OPEN)

@@ -17,7 +17,8 @@ static void every_option_has_a_good_default_and_a_unique_name(void **state)
     struct config config;
     char error[512];
     assert_true(config_load(&config, NULL, error, sizeof error));
-    assert_int_equal(config.sender_retry_delays_s.count, 4); /* the plan: 1, 4, 10, 10; five attempts */
+    assert_int_equal(config.sender_retry_delays_s.count,
+                     4); /* the plan: 1, 4, 10, 10; five attempts */
     assert_int_equal(config.sender_retry_delays_s.ms[0], 1000);
     assert_int_equal(config.sender_retry_delays_s.ms[3], 10000);
     assert_int_equal(config.sender_sent_key_ttl_s, 604800);
@@ -151,7 +152,8 @@ static void metrics_render_as_prometheus_wants_them(void **state)
     (void)state;
     struct metrics *metrics = metrics_new();
     metric_add(metrics_add(metrics, METRIC_COUNTER, "c_total", "a counter", "a=\"b\""), 3);
-    struct metric *histogram = metrics_add(metrics, METRIC_HISTOGRAM, "h_seconds", "a histogram", NULL);
+    struct metric *histogram = metrics_add(metrics, METRIC_HISTOGRAM, "h_seconds", "a histogram",
+                                           NULL);
     metric_observe(histogram, 0.0004);
     metric_observe(histogram, 0.3);
     metric_observe(histogram, 1000);
@@ -160,7 +162,8 @@ static void metrics_render_as_prometheus_wants_them(void **state)
     FILE *out = open_memstream(&text, &len);
     metrics_render(metrics, out);
     fclose(out);
-    assert_non_null(strstr(text, "# HELP c_total a counter\n# TYPE c_total counter\nc_total{a=\"b\"} 3\n"));
+    assert_non_null(
+        strstr(text, "# HELP c_total a counter\n# TYPE c_total counter\nc_total{a=\"b\"} 3\n"));
     assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.0005\"} 1\n"));
     assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.2\"} 1\n"));
     assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.5\"} 2\n"));

@@ -150,8 +150,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(heads_come_in_order_and_one_at_a_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_waiting_lane_comes_back_by_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ready_first_goes_before_the_others, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(dropping_a_partition_spares_busy_heads_and_other_partitions, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(dropping_a_partition_spares_busy_heads_and_other_partitions,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_lane_whose_head_was_dropped_goes_on_with_the_next, set_up,
                                         tear_down),
     };

@@ -49,7 +49,8 @@ static void weights_spread_and_move_little(void **state)
                 best_of_three = w;
         }
         owned[best]++;
-        moved += best != 3 && best != best_of_three; /* only what the fourth had may move when it goes */
+        moved += best != 3 &&
+                 best != best_of_three; /* only what the fourth had may move when it goes */
     }
     for (int w = 0; w < 4; w++)
         assert_in_range(owned[w], 180, 320);

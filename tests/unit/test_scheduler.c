@@ -27,12 +27,15 @@ static void both_shapes_are_read(void **state)
         "{\"machine_id\": 12, \"last_cycle_time\": 7, \"observed_at\": \"2025-12-28T12:12:33.5Z\"}");
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_int_equal(answer.observed_us, NOW_US + 500000);
-    answer = read_text("{\"machineId\":\"SR-26\",\"totalRecords\":2,\"averageCycleTime\":297.9,\"data\":["
-                       "{\"timestamp\":\"2025-12-28T12:00:00Z\",\"cycleTime\":298.2,\"partCount\":41},"
-                       "{\"timestamp\":\"2025-12-28T11:00:00Z\",\"cycleTime\":297.6,\"partCount\":40}]}");
+    answer = read_text(
+        "{\"machineId\":\"SR-26\",\"totalRecords\":2,\"averageCycleTime\":297.9,\"data\":["
+        "{\"timestamp\":\"2025-12-28T12:00:00Z\",\"cycleTime\":298.2,\"partCount\":41},"
+        "{\"timestamp\":\"2025-12-28T11:00:00Z\",\"cycleTime\":297.6,\"partCount\":40}]}");
     assert_int_equal(answer.kind, ANSWER_VALUE);
-    assert_true(answer.seconds > 298.19 && answer.seconds < 298.21); /* the newest, not the average */
-    answer = read_text("{\"machineId\":\"SR-26\",\"totalRecords\":0,\"averageCycleTime\":0,\"data\":[]}");
+    assert_true(answer.seconds > 298.19 &&
+                answer.seconds < 298.21); /* the newest, not the average */
+    answer = read_text(
+        "{\"machineId\":\"SR-26\",\"totalRecords\":0,\"averageCycleTime\":0,\"data\":[]}");
     assert_int_equal(answer.kind, ANSWER_NOTHING_YET);
 }
 
@@ -143,8 +146,9 @@ static void batches_are_json(void **state)
     struct batch batch = {0};
     assert_string_equal(batch_close(&batch), "[]");
     batch_add(&batch, 12, 298.2, NOW_US + 7);
-    assert_string_equal(batch_close(&batch), "[{\"machine\":12,\"cycle_time\":298.200,\"observed_at\":"
-                                             "\"2025-12-28T12:12:33.000007Z\",\"source\":\"pull\"}]");
+    assert_string_equal(batch_close(&batch),
+                        "[{\"machine\":12,\"cycle_time\":298.200,\"observed_at\":"
+                        "\"2025-12-28T12:12:33.000007Z\",\"source\":\"pull\"}]");
     batch_add_text(&batch, "{}", 2); /* what was closed can go on */
     const char *text = batch_close(&batch);
     assert_string_equal(text + strlen(text) - 5, "},{}]");
