@@ -1,5 +1,6 @@
 /* broker.c - a blocking connection to RabbitMQ, for people's commands; see broker.h */
 #include "broker.h"
+#include "base/secret.h"
 #include "base/clock.h"
 #include "base/xalloc.h"
 

@@ -2,6 +2,7 @@
 #include "ctl.h"
 #include "base/clock.h"
 #include "net/pg_plain.h"
+#include "suite/settings.h"
 #include "base/rfc3339.h"
 
 #include <errno.h>
@@ -11,8 +12,9 @@
 
 bool ctl_pg(struct ctl *ctl)
 {
+    struct pg_conn_settings settings = settings_pg(ctl->config, "mtcctl", "");
     if (!ctl->pg)
-        ctl->pg = pg_plain_connect(ctl->config, "mtcctl", ctl->error, sizeof ctl->error);
+        ctl->pg = pg_plain_connect(&settings, ctl->error, sizeof ctl->error);
     return ctl->pg != NULL;
 }
 
@@ -25,7 +27,7 @@ bool ctl_broker(struct ctl *ctl)
 
 void ctl_close(struct ctl *ctl)
 {
-    PQfinish(ctl->pg);
+    pg_plain_close(ctl->pg);
     broker_close(ctl->broker);
     ctl->pg = NULL;
     ctl->broker = NULL;

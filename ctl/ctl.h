@@ -8,17 +8,17 @@
 #define MTC_CTL_H
 
 #include "broker.h"
+#include "net/pg_plain.h"
 #include "suite/config.h"
 
 #include <getopt.h>
-#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 struct ctl {
     const struct config *config;
     bool json;
-    PGconn *pg;
+    struct pg_plain *pg;
     struct broker *broker;
     char error[512];
 };

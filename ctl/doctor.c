@@ -3,6 +3,7 @@
  * what is not well
  */
 #include "base/clock.h"
+#include "base/secret.h"
 #include "ctl.h"
 #include "http_plain.h"
 #include "migrate.h"

@@ -1,5 +1,6 @@
 /* management.c - what only RabbitMQ's management API knows; see management.h */
 #include "management.h"
+#include "base/secret.h"
 #include "net/amqp_codec.h"
 #include "http_plain.h"
 #include "base/xalloc.h"

@@ -2,6 +2,7 @@
 #include "migrate.h"
 #include "output.h"
 #include "net/pg_plain.h"
+#include "suite/settings.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -9,7 +10,7 @@
 #include <string.h>
 
 struct migrate {
-    PGconn *pg;
+    struct pg_plain *pg;
     const char *adapter; /* NULL: none */
     const char *setup_endpoint, *gateway_id, *mirror;
     json_t *applied; /* what was done, in order */
@@ -209,9 +210,10 @@ int migrate_main(const struct config *config, int argc, char **argv)
     if (!check_arguments(&migrate))
         return 2;
     migrate.applied = json_array();
-    migrate.pg = pg_plain_connect(config, "mtcctl migrate", migrate.error, sizeof migrate.error);
+    struct pg_conn_settings settings = settings_pg(config, "mtcctl migrate", "");
+    migrate.pg = pg_plain_connect(&settings, migrate.error, sizeof migrate.error);
     bool ok = migrate.pg && migrate_all(&migrate);
-    PQfinish(migrate.pg);
+    pg_plain_close(migrate.pg);
     if (!ok)
         fprintf(stderr, "mtcctl: %s\n", migrate.error);
     else if (migrate.json)

@@ -1,6 +1,7 @@
 /* import.c - newline-delimited JSON events through mtc.emit; see import.h */
 #include "import.h"
 #include "net/pg_plain.h"
+#include "suite/settings.h"
 #include "base/xalloc.h"
 
 #include <ctype.h>
@@ -14,7 +15,7 @@
 #define SHOWN_MAX    20 /* bad lines printed one by one; the rest is counted */
 
 struct import {
-    PGconn *pg;
+    struct pg_plain *pg;
     const char *path;
     bool strict;
     long line, good, bad, pending;
@@ -202,11 +203,11 @@ int import_run(const struct config *config, const char *path, bool strict)
         return 1;
     }
     int status = 1;
-    import.pg = pg_plain_connect(config, "mtc-producer --import", import.error,
-                                 sizeof import.error);
+    struct pg_conn_settings settings = settings_pg(config, "mtc-producer --import", "");
+    import.pg = pg_plain_connect(&settings, import.error, sizeof import.error);
     if (import.pg) {
         status = finish(&import, read_lines(&import, in));
-        PQfinish(import.pg);
+        pg_plain_close(import.pg);
     } else {
         fprintf(stderr, "cannot reach PostgreSQL: %s\n", import.error);
     }

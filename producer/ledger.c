@@ -76,31 +76,24 @@ static void bury_first(struct ledger *ledger, const char *reason)
                       ledger->first->body, ledger->first->len);
 }
 
-/* True for an error that lies in the data: class 22, or 23. */
-static bool is_data_error(const PGresult *result)
-{
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return state && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
-}
-
-static void on_applied(const PGresult *result, void *arg)
+static void on_applied(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct ledger *ledger = arg;
     int applying = ledger->applying;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+    if (!error) {
         metric_add(ledger->applied, strtod(PQgetvalue(result, 0, 0), NULL));
         ack_applied(ledger); /* nothing, if the connection was lost meanwhile */
         ledger->one_by_one = ledger->one_by_one && ledger->first && applying > 0;
-    } else if (!is_data_error(result)) {
+    } else if (!pg_error_is_data(error)) {
         ledger->applying = 0;
-        pg_conn_fail(ledger->pg, PQresultErrorMessage(result));
+        pg_conn_fail(ledger->pg, error->text);
         return;
     } else if (applying > 1) {
         ledger->applying = 0;
         ledger->one_by_one = true;
     } else if (applying == 1) {
         ledger->applying = 0;
-        bury_first(ledger, PQresultErrorMessage(result));
+        bury_first(ledger, error->text);
     }
     pump(ledger);
 }
@@ -269,9 +262,9 @@ struct ledger *ledger_new(struct service *service, char *error, size_t error_siz
                                   "mtc_producer_outcomes_refused_total",
                                   "Outcome batches that could not be read", NULL);
     /* The broker forgets what is acked: this commit must be on disk. */
-    struct pg_conn_settings settings = settings_pg(service,
+    struct pg_conn_settings settings = settings_pg(service->config, service->connection_name,
                                                    "SET synchronous_commit = on; SET jit = off");
-    ledger->pg = pg_conn_new(service->base, service->resolver, &settings, &events, ledger, error,
+    ledger->pg = pg_conn_new(service->loop, service->resolver, &settings, &events, ledger, error,
                              error_size);
     if (!ledger->pg) {
         ledger_free(ledger);

@@ -152,10 +152,10 @@ void *producer_start(struct service *service)
     char error[256] = "";
     struct producer *producer = xcalloc(1, sizeof *producer);
     producer->service = service;
-    struct amqp_conn_settings settings = settings_amqp(service);
+    struct amqp_conn_settings settings = settings_amqp(service->config, service->connection_name);
     producer->relay = relay_new(service, error, sizeof error);
     producer->ledger = producer->relay ? ledger_new(service, error, sizeof error) : NULL;
-    producer->conn = producer->ledger ? amqp_conn_new(service->base, service->resolver, &settings,
+    producer->conn = producer->ledger ? amqp_conn_new(service->loop, service->resolver, &settings,
                                                       &events, producer, error, sizeof error)
                                       : NULL;
     if (!producer->conn) {

@@ -37,7 +37,7 @@ struct relay {
     struct amqp_chan *chan;
     enum relay_mode mode;
     struct flights flights;
-    struct event *timer;
+    struct timer *timer;
 
     struct repeats repeats;
 
@@ -59,10 +59,8 @@ struct relay {
 
 static void pump(struct relay *relay);
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     pump(arg);
 }
 
@@ -129,11 +127,11 @@ static int rows_wanted(const struct relay *relay)
     return (int)(room < batch ? room : batch);
 }
 
-static void on_step(const PGresult *rows, void *arg)
+static void on_step(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (PQresultStatus(rows) != PGRES_TUPLES_OK) {
-        pg_conn_fail(relay->pg, PQresultErrorMessage(rows));
+    if (error) {
+        pg_conn_fail(relay->pg, error->text);
         return;
     }
     turn_all(relay, FLIGHT_MARKING, FLIGHT_MARKED);
@@ -176,11 +174,12 @@ static void step(struct relay *relay, int max_rows)
 
 /* --- asleep and awake --- */
 
-static void on_flag(const PGresult *result, void *arg)
+static void on_flag(const PGresult *result, const struct pg_error *error, void *arg)
 {
+    (void)result;
     struct relay *relay = arg;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        pg_conn_fail(relay->pg, PQresultErrorMessage(result));
+    if (error) {
+        pg_conn_fail(relay->pg, error->text);
         return;
     }
     relay->want_read = true;
@@ -212,11 +211,11 @@ static bool change_flag(struct relay *relay, int64_t now)
 
 /* --- housekeeping --- */
 
-static void on_swept(const PGresult *result, void *arg)
+static void on_swept(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        pg_conn_fail(relay->pg, PQresultErrorMessage(result));
+    if (error) {
+        pg_conn_fail(relay->pg, error->text);
         return;
     }
     relay->sweep_after = number(result, 0, 0);
@@ -225,11 +224,12 @@ static void on_swept(const PGresult *result, void *arg)
     pump(relay);
 }
 
-static void on_ticked(const PGresult *result, void *arg)
+static void on_ticked(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        log_error("mtc.tick() failed", LF_S("reason", PQresultErrorMessage(result)));
+    (void)result;
+    if (error)
+        log_error("mtc.tick() failed", LF_S("reason", error->text));
     relay->want_read = true;
     relay->sweep_at_ms = mono_ms();
     pump(relay);
@@ -269,8 +269,7 @@ static int64_t poll_pause(const struct relay *relay)
 
 static void arm(struct relay *relay, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms < 1 ? 1 : ms);
-    event_add(relay->timer, &wait);
+    timer_in(relay->timer, ms < 1 ? 1 : ms);
 }
 
 static bool finish_drain(struct relay *relay)
@@ -281,7 +280,7 @@ static bool finish_drain(struct relay *relay)
     void (*done)(void *) = relay->drained;
     relay->drained = NULL;
     relay->mode = RELAY_OFFLINE;
-    event_del(relay->timer);
+    timer_cancel(relay->timer);
     done(relay->drained_arg);
     return true;
 }
@@ -327,11 +326,11 @@ static void become_standby(struct relay *relay)
     pump(relay);
 }
 
-static void on_takeover(const PGresult *result, void *arg)
+static void on_takeover(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        pg_conn_fail(relay->pg, PQresultErrorMessage(result));
+    if (error) {
+        pg_conn_fail(relay->pg, error->text);
         return;
     }
     repeats_after_takeover(&relay->repeats, number(result, 0, 0));
@@ -345,11 +344,11 @@ static void on_takeover(const PGresult *result, void *arg)
     pump(relay);
 }
 
-static void on_lock(const PGresult *result, void *arg)
+static void on_lock(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        pg_conn_fail(relay->pg, PQresultErrorMessage(result));
+    if (error) {
+        pg_conn_fail(relay->pg, error->text);
         return;
     }
     if (PQgetvalue(result, 0, 0)[0] == 't') {
@@ -397,7 +396,7 @@ static void on_pg_down(const char *reason, void *arg)
     flights_clear(&relay->flights);
     relay->old_tags = false;
     repeats_clear(&relay->repeats);
-    event_del(relay->timer);
+    timer_cancel(relay->timer);
     pump(relay);
 }
 
@@ -492,15 +491,14 @@ struct relay *relay_new(struct service *service, char *error, size_t error_size)
     relay->service = service;
     relay->sweep_at_ms = INT64_MAX;
     flights_init(&relay->flights, (size_t)service->config->producer_window);
-    relay->timer = evtimer_new(service->base, on_timer, relay);
-    if (!relay->timer)
-        out_of_memory(0);
+    relay->timer = timer_new(service->loop, on_timer, relay);
     add_metrics(relay);
     /* A mark that is lost only makes its row a repeat, so it need not wait for the disk. A relay
      * that goes silent (it asks at least every 3 s) loses its session, and with it the lock. */
     struct pg_conn_settings settings = settings_pg(
-        service, "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off");
-    relay->pg = pg_conn_new(service->base, service->resolver, &settings, &events, relay, error,
+        service->config, service->connection_name,
+        "SET synchronous_commit = off; SET idle_session_timeout = '4s'; SET jit = off");
+    relay->pg = pg_conn_new(service->loop, service->resolver, &settings, &events, relay, error,
                             error_size);
     if (!relay->pg) {
         relay_free(relay);
@@ -514,7 +512,7 @@ void relay_free(struct relay *relay)
     if (!relay)
         return;
     pg_conn_free(relay->pg);
-    event_free(relay->timer);
+    timer_free(relay->timer);
     flights_free(&relay->flights);
     repeats_free(&relay->repeats);
     free(relay);

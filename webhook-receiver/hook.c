@@ -27,7 +27,7 @@ struct hook {
     enum stage stage;
     int callbacks; /* that will still come */
     int64_t begun_us;
-    struct event *timer;
+    struct timer *timer;
     char *key, *traceparent;
     char fingerprint[KEY_FINGERPRINT], token[KEY_TOKEN];
     bool leased;
@@ -50,7 +50,7 @@ static void hook_free(struct hook *hook)
     if (hook->next)
         hook->next->previous = hook->previous;
     receiver->under_way--;
-    event_free(hook->timer);
+    timer_free(hook->timer);
     free(hook->key);
     free(hook->traceparent);
     free(hook);
@@ -78,7 +78,7 @@ static void answered(struct hook *hook)
 {
     metric_observe(hook->receiver->metrics.seconds, (double)(mono_us() - hook->begun_us) / 1e6);
     hook->exchange = NULL;
-    event_del(hook->timer);
+    timer_cancel(hook->timer);
 }
 
 static void answer_status(struct hook *hook, unsigned status, const char *word,
@@ -120,8 +120,9 @@ static struct key_lease lease_of(const struct hook *hook)
                               .ttl_s = config->receiver_key_ttl_s};
 }
 
-static void on_settled(const redisReply *reply, void *arg)
+static void on_settled(const redisReply *reply, const struct redis_error *error, void *arg)
 {
+    (void)error;
     (void)reply; /* a lease that was not given back ends by itself */
     struct hook *hook = arg;
     hook->callbacks--;
@@ -138,8 +139,9 @@ static void release_lease(struct hook *hook)
     hook->leased = false;
 }
 
-static void on_done(const redisReply *reply, void *arg)
+static void on_done(const redisReply *reply, const struct redis_error *error, void *arg)
 {
+    (void)error;
     (void)
         reply; /* without Redis the key is not known as done: a repeat is published again, and applied once */
     struct hook *hook = arg;
@@ -231,8 +233,9 @@ static void answer_verdict(struct hook *hook, const struct key_verdict *verdict)
     }
 }
 
-static void on_leased(const redisReply *reply, void *arg)
+static void on_leased(const redisReply *reply, const struct redis_error *error, void *arg)
 {
+    (void)error;
     struct hook *hook = arg;
     struct key_verdict verdict = key_verdict_of(reply);
     hook->callbacks--;
@@ -273,8 +276,7 @@ static void lease(struct hook *hook)
 
 static void arm(struct hook *hook, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(hook->timer, &wait);
+    timer_in(hook->timer, ms);
 }
 
 static void go_on_with_machine(struct hook *hook, enum machines_answer answer)
@@ -322,10 +324,8 @@ static void check_machine(struct hook *hook)
     go_on_with_machine(hook, answer);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct hook *hook = arg;
     switch (hook->stage) {
     case CHECKING_MACHINE:
@@ -445,9 +445,7 @@ void hook_on_request(struct http_exchange *exchange, void *arg)
     key_fingerprint(text, len, hook->fingerprint);
     snprintf(hook->token, sizeof hook->token, "%" PRIx64 ".%llx", (uint64_t)utc_us(),
              receiver->next_token++);
-    hook->timer = evtimer_new(receiver->service->base, on_timer, hook);
-    if (!hook->timer)
-        out_of_memory(0);
+    hook->timer = timer_new(receiver->service->loop, on_timer, hook);
     hook->next = receiver->hooks;
     if (receiver->hooks)
         receiver->hooks->previous = hook;

@@ -28,7 +28,7 @@ struct waiter {
 struct machines {
     struct service *service;
     struct pg_conn *pg;
-    struct event *timer;
+    struct timer *timer;
     struct known *by_id, *by_name;
     int64_t read_ms; /* 0: never */
     bool reading;
@@ -70,12 +70,12 @@ static void tell_waiting(struct machines *machines)
     }
 }
 
-static void on_list(const PGresult *result, void *arg)
+static void on_list(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct machines *machines = arg;
     machines->reading = false;
-    if (PQresultStatus(result) != PGRES_TUPLES_OK) {
-        pg_conn_fail(machines->pg, PQresultErrorMessage(result));
+    if (error) {
+        pg_conn_fail(machines->pg, error->text);
         return;
     }
     clear(machines);
@@ -96,10 +96,8 @@ static void read_list(struct machines *machines)
                   on_list, machines);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     read_list(arg);
 }
 
@@ -166,14 +164,12 @@ struct machines *machines_new(struct service *service, char *error, size_t error
     static const struct pg_conn_events events = {.on_up = on_up, .on_down = on_down};
     struct machines *machines = xcalloc(1, sizeof *machines);
     machines->service = service;
-    machines->timer = event_new(service->base, -1, EV_PERSIST, on_timer, machines);
-    if (!machines->timer)
-        out_of_memory(0);
-    struct timeval period = ms_to_timeval(service->config->receiver_machines_refresh_s * 1000);
-    event_add(machines->timer, &period);
+    machines->timer = timer_new(service->loop, on_timer, machines);
+    timer_every(machines->timer, service->config->receiver_machines_refresh_s * 1000);
     struct pg_conn_settings settings = settings_pg(
-        service, "SET default_transaction_read_only = on; SET jit = off");
-    machines->pg = pg_conn_new(service->base, service->resolver, &settings, &events, machines,
+        service->config, service->connection_name,
+        "SET default_transaction_read_only = on; SET jit = off");
+    machines->pg = pg_conn_new(service->loop, service->resolver, &settings, &events, machines,
                                error, error_size);
     if (!machines->pg) {
         machines_free(machines);
@@ -187,7 +183,7 @@ void machines_free(struct machines *machines)
     if (!machines)
         return;
     pg_conn_free(machines->pg);
-    event_free(machines->timer);
+    timer_free(machines->timer);
     while (machines->waiting) {
         struct waiter *waiter = machines->waiting;
         machines->waiting = waiter->next;

@@ -159,10 +159,10 @@ struct publisher *publisher_new(struct service *service, char *error, size_t err
 {
     static const struct amqp_conn_events events = {.on_up = on_up, .on_down = on_down};
     struct publisher *publisher = xcalloc(1, sizeof *publisher);
-    struct amqp_conn_settings settings = settings_amqp(service);
+    struct amqp_conn_settings settings = settings_amqp(service->config, service->connection_name);
     publisher->service = service;
     publisher->last = &publisher->first;
-    publisher->conn = amqp_conn_new(service->base, service->resolver, &settings, &events, publisher,
+    publisher->conn = amqp_conn_new(service->loop, service->resolver, &settings, &events, publisher,
                                     error, error_size);
     if (!publisher->conn) {
         publisher_free(publisher);

@@ -5,6 +5,7 @@
  * to start; servers that are down are waited for.
  */
 #include "receiver.h"
+#include "base/secret.h"
 #include "hook.h"
 #include "suite/settings.h"
 #include "base/xalloc.h"
@@ -130,7 +131,7 @@ static bool start_all(struct receiver *receiver, char *error, size_t error_size)
 {
     struct service *service = receiver->service;
     const struct config *config = service->config;
-    struct redis_conn_settings redis = settings_redis(service);
+    struct redis_conn_settings redis = settings_redis(service->config);
     struct http_limits limits = {.body_max = (size_t)config->receiver_body_max,
                                  .connections_max = (unsigned)config->receiver_connections,
                                  .idle_s = (unsigned)config->receiver_idle_s,
@@ -141,7 +142,7 @@ static bool start_all(struct receiver *receiver, char *error, size_t error_size)
     if (!read_secrets(receiver, error, error_size))
         return false;
     if (*config->redis_url) {
-        receiver->redis = redis_conn_new(service->base, service->resolver, &redis, error,
+        receiver->redis = redis_conn_new(service->loop, service->resolver, &redis, error,
                                          error_size);
         if (!receiver->redis)
             return false;
@@ -155,7 +156,7 @@ static bool start_all(struct receiver *receiver, char *error, size_t error_size)
         if (!receiver->registration)
             return false;
     }
-    receiver->server = http_server_new(service->base, config->receiver_hook_listen, &limits,
+    receiver->server = http_server_new(service->loop, config->receiver_hook_listen, &limits,
                                        hook_on_request, receiver, error, error_size);
     return receiver->server != NULL;
 }

@@ -20,7 +20,7 @@
 struct registration {
     struct service *service;
     struct http_client *http;
-    struct event *timer;
+    struct timer *timer;
     struct backoff backoff;
     char *url, *body, *api_key_header;
     bool done;
@@ -29,8 +29,7 @@ struct registration {
 
 static void arm(struct registration *registration, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(registration->timer, &wait);
+    timer_in(registration->timer, ms);
 }
 
 static void on_answer(const struct http_result *result, void *arg)
@@ -59,10 +58,8 @@ static void on_answer(const struct http_result *result, void *arg)
     arm(registration, pause);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct registration *registration = arg;
     struct http_request request = {.method = "POST",
                                    .url = registration->url,
@@ -86,7 +83,7 @@ bool registration_is_done(const struct registration *registration)
 void registration_reload(struct registration *registration)
 {
     char error[256];
-    if (!settings_read_api_key(registration->service, &registration->api_key_header, error,
+    if (!settings_read_api_key(registration->service->config, &registration->api_key_header, error,
                                sizeof error))
         log_error("API key not read; going on with the one before", LF_S("reason", error));
 }
@@ -115,10 +112,8 @@ struct registration *registration_new(struct service *service, char *error, size
     registration->backoff = (struct backoff){.min_ms = 500, .max_ms = 30000};
     registration->url = xasprintf("%.*s/api/v1/webhooks", (int)base, config->mtconnect_base_url);
     registration->body = body_of(config->receiver_public_url);
-    registration->timer = evtimer_new(service->base, on_timer, registration);
-    if (!registration->timer)
-        out_of_memory(0);
-    registration->http = http_client_new(service->base, &http);
+    registration->timer = timer_new(service->loop, on_timer, registration);
+    registration->http = http_client_new(service->loop, &http);
     registration->registered = metrics_add(service->metrics, METRIC_GAUGE,
                                            "mtc_receiver_registered",
                                            "1 once MTConnect has taken the registration", NULL);
@@ -126,7 +121,8 @@ struct registration *registration_new(struct service *service, char *error, size
                                          "mtc_receiver_registration_failures_total",
                                          "Registrations MTConnect did not take", NULL);
     bool ok = registration->body &&
-              settings_read_api_key(service, &registration->api_key_header, error, error_size);
+              settings_read_api_key(service->config, &registration->api_key_header, error,
+                                    error_size);
     if (!registration->body)
         snprintf(error, error_size, "receiver.public_url is no UTF-8");
     if (!ok) {
@@ -142,7 +138,7 @@ void registration_free(struct registration *registration)
     if (!registration)
         return;
     http_client_free(registration->http);
-    event_free(registration->timer);
+    timer_free(registration->timer);
     free(registration->url);
     free(registration->body);
     free(registration->api_key_header);

@@ -1,7 +1,6 @@
 /* backoff.c - growing pauses with jitter; see backoff.h */
 #include "base/backoff.h"
-
-#include <event2/util.h>
+#include "base/entropy.h"
 
 int64_t backoff_next_ms(struct backoff *backoff)
 {
@@ -9,9 +8,7 @@ int64_t backoff_next_ms(struct backoff *backoff)
     if (cap > backoff->max_ms)
         cap = backoff->max_ms;
     backoff->cap_ms = cap;
-    uint32_t random;
-    evutil_secure_rng_get_bytes(&random, sizeof random);
-    return cap / 2 + (int64_t)(random % (uint32_t)(cap - cap / 2 + 1));
+    return cap / 2 + entropy_up_to((uint32_t)(cap - cap / 2));
 }
 
 void backoff_reset(struct backoff *backoff)

@@ -1,8 +1,10 @@
-/* secret.c - secrets come from files and leave no program; see config.h */
-#include "suite/config.h"
+/* secret.c - secrets come from files and leave no program; see secret.h */
+#include "base/secret.h"
 #include "base/xalloc.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,7 +78,7 @@ static const char *password_by_keyword(const char *from, size_t *len)
     return NULL;
 }
 
-char *config_redact(const char *text)
+char *secret_redact(const char *text)
 {
     size_t len;
     char *safe = xstrdup(text);

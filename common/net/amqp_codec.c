@@ -1,6 +1,7 @@
 /* amqp_codec.c - AMQP 0-9-1 frames into an output buffer; see amqp_codec.h */
 #include "net/amqp_codec.h"
 
+#include <event2/buffer.h>
 #include <string.h>
 
 #define FRAME_HEAD 7

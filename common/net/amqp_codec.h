@@ -8,9 +8,9 @@
 #ifndef MTC_AMQP_CODEC_H
 #define MTC_AMQP_CODEC_H
 
-#include <event2/buffer.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #include <rabbitmq-c/amqp.h>
@@ -19,6 +19,8 @@
 #include <amqp.h>
 #include <amqp_framing.h>
 #endif
+
+struct evbuffer;
 
 /* What we ask for in connection.tune; also the largest set of message headers that fits. */
 #define AMQP_FRAME_BYTES 65536
@@ -38,7 +40,11 @@ bool amqp_put_publish(struct evbuffer *out, uint16_t channel, uint32_t frame_max
 
 static inline amqp_bytes_t amqp_text(const char *text)
 {
-    return amqp_cstring_bytes(text);
+    union { /* the library's type is not const, and nobody writes through it */
+        const char *text;
+        void *bytes;
+    } same = {.text = text};
+    return (amqp_bytes_t){.len = strlen(text), .bytes = same.bytes};
 }
 
 bool amqp_bytes_equal_text(amqp_bytes_t bytes, const char *text);

@@ -9,11 +9,13 @@
 #include "net/amqp_conn.h"
 #include "net/amqp_internal.h"
 #include "base/clock.h"
-#include "suite/config.h"
+#include "base/secret.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
+#include <event2/buffer.h>
 #include <event2/dns.h>
+#include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -34,8 +36,7 @@ struct evbuffer *amqp_conn_output(struct amqp_conn *conn)
 
 static void arm(struct amqp_conn *conn, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(conn->timer, &wait);
+    timer_in(conn->timer, ms);
 }
 
 void amqp_conn_fail(struct amqp_conn *conn, const char *reason)
@@ -44,7 +45,7 @@ void amqp_conn_fail(struct amqp_conn *conn, const char *reason)
         return;
     conn->failing = true;
     snprintf(conn->reason, sizeof conn->reason, "%s", reason);
-    event_active(conn->failed, EV_TIMEOUT, 0);
+    timer_soon(conn->failed);
 }
 
 static void drop_stream(struct amqp_conn *conn)
@@ -62,15 +63,13 @@ static void finish_close(struct amqp_conn *conn)
 {
     drop_stream(conn);
     conn->state = AMQP_WAITING;
-    event_del(conn->timer);
+    timer_cancel(conn->timer);
     if (conn->on_close_done)
         conn->on_close_done(conn->close_arg);
 }
 
-static void on_failed(evutil_socket_t fd, short what, void *arg)
+static void on_failed(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct amqp_conn *conn = arg;
     bool was_up = conn->state == AMQP_UP, restarting = conn->restarting;
     conn->failing = conn->restarting = false;
@@ -283,10 +282,8 @@ static void on_tick(struct amqp_conn *conn)
     arm(conn, TICK_MS);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct amqp_conn *conn = arg;
     switch (conn->state) {
     case AMQP_WAITING:
@@ -323,7 +320,7 @@ static void start_attempt(struct amqp_conn *conn)
     if (!read_password(conn))
         return;
     conn->codec = amqp_new_connection();
-    conn->stream = bufferevent_socket_new(conn->base, -1, BEV_OPT_CLOSE_ON_FREE);
+    conn->stream = bufferevent_socket_new(loop_events(conn->loop), -1, BEV_OPT_CLOSE_ON_FREE);
     if (!conn->codec || !conn->stream)
         out_of_memory(0);
     bufferevent_setcb(conn->stream, on_readable, NULL, on_stream_event, conn);
@@ -356,22 +353,20 @@ static bool parse_url(struct amqp_conn *conn, char *error, size_t error_size)
     return true;
 }
 
-struct amqp_conn *amqp_conn_new(struct event_base *base, struct resolver *resolver,
+struct amqp_conn *amqp_conn_new(struct loop *loop, struct resolver *resolver,
                                 const struct amqp_conn_settings *settings,
                                 const struct amqp_conn_events *events, void *arg, char *error,
                                 size_t error_size)
 {
     struct amqp_conn *conn = xcalloc(1, sizeof *conn);
-    conn->base = base;
+    conn->loop = loop;
     conn->resolver = resolver;
     conn->settings = *settings;
     conn->events = *events;
     conn->arg = arg;
     conn->backoff = (struct backoff){.min_ms = 200, .max_ms = 5000};
-    conn->timer = evtimer_new(base, on_timer, conn);
-    conn->failed = evtimer_new(base, on_failed, conn);
-    if (!conn->timer || !conn->failed)
-        out_of_memory(0);
+    conn->timer = timer_new(loop, on_timer, conn);
+    conn->failed = timer_new(loop, on_failed, conn);
     if (!parse_url(conn, error, error_size)) {
         amqp_conn_free(conn);
         return NULL;
@@ -385,8 +380,8 @@ void amqp_conn_free(struct amqp_conn *conn)
     if (!conn)
         return;
     drop_stream(conn);
-    event_free(conn->timer);
-    event_free(conn->failed);
+    timer_free(conn->timer);
+    timer_free(conn->failed);
     free(conn->url_copy);
     free(conn->password);
     free(conn);

@@ -19,7 +19,7 @@
 #include "net/amqp_codec.h"
 #include "net/resolve.h"
 
-#include <event2/event.h>
+#include "base/timer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +42,7 @@ struct amqp_conn_events {
 };
 
 /* Starts connecting. NULL with a message when the URL is no AMQP URL. */
-struct amqp_conn *amqp_conn_new(struct event_base *base, struct resolver *resolver,
+struct amqp_conn *amqp_conn_new(struct loop *loop, struct resolver *resolver,
                                 const struct amqp_conn_settings *settings,
                                 const struct amqp_conn_events *events, void *arg, char *error,
                                 size_t error_size);

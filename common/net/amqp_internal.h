@@ -23,7 +23,7 @@ enum amqp_state {
 };
 
 struct amqp_conn {
-    struct event_base *base;
+    struct loop *loop;
     struct resolver *resolver;
     struct amqp_conn_settings settings;
     struct amqp_conn_events events;
@@ -37,8 +37,8 @@ struct amqp_conn {
     char reason[256];
     struct bufferevent *stream;
     amqp_connection_state_t codec;
-    struct event *timer;  /* WAITING: next attempt; handshake and CLOSING: too late; UP: the tick */
-    struct event *failed; /* runs the teardown outside of whoever noticed */
+    struct timer *timer;  /* WAITING: next attempt; handshake and CLOSING: too late; UP: the tick */
+    struct timer *failed; /* runs the teardown outside of whoever noticed */
     struct backoff backoff;
     int64_t heartbeat_ms, up_since_ms, last_received_ms, last_sent_ms;
     int server_major;

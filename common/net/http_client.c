@@ -2,8 +2,11 @@
 #include "net/http_client.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <curl/curl.h>
+#include <event2/event.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -27,10 +30,10 @@ struct transfer {
 };
 
 struct http_client {
-    struct event_base *base;
+    struct loop *loop;
     struct http_client_settings settings;
     CURLM *multi;
-    struct event *timer;
+    struct timer *timer;
     struct transfer *spare, *busy;
     int under_way;
 };
@@ -52,10 +55,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
           ((what & EV_READ) ? CURL_CSELECT_IN : 0) | ((what & EV_WRITE) ? CURL_CSELECT_OUT : 0));
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     drive(arg, CURL_SOCKET_TIMEOUT, 0);
 }
 
@@ -64,10 +65,9 @@ static int set_timer(CURLM *multi, long ms, void *arg)
     (void)multi;
     struct http_client *client = arg;
     if (ms < 0) {
-        event_del(client->timer);
+        timer_cancel(client->timer);
     } else {
-        struct timeval wait = ms_to_timeval(ms);
-        event_add(client->timer, &wait);
+        timer_in(client->timer, ms);
     }
     return 0;
 }
@@ -91,7 +91,7 @@ static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void 
         return 0;
     if (event)
         event_free(event);
-    event = event_new(client->base, fd, wanted, on_socket, client);
+    event = event_new(loop_events(client->loop), fd, wanted, on_socket, client);
     if (!event)
         out_of_memory(0);
     event_add(event, NULL);
@@ -247,6 +247,26 @@ bool http_client_start(struct http_client *client, const struct http_request *re
     return true;
 }
 
+static enum http_end end_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OK:
+        return HTTP_COMPLETE;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+        return HTTP_NO_NAME;
+    case CURLE_COULDNT_CONNECT:
+        return HTTP_NO_CONNECTION;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+        return HTTP_NO_TLS;
+    case CURLE_OPERATION_TIMEDOUT:
+        return HTTP_TIMED_OUT;
+    default:
+        return HTTP_BROKEN;
+    }
+}
+
 static void finish(struct transfer *transfer, CURLcode code)
 {
     long connects = 0, status = 0, header_bytes = 0;
@@ -259,7 +279,7 @@ static void finish(struct transfer *transfer, CURLcode code)
     curl_multi_remove_handle(transfer->client->multi, transfer->easy);
     struct http_result result = {
         .status = transfer->status_read ? status : 0,
-        .code = code,
+        .end = end_of(code),
         .error = code == CURLE_OK ? "" : curl_easy_strerror(code),
         .reused = connects == 0,
         .nothing_read = header_bytes == 0 && transfer->received == 0,
@@ -293,15 +313,14 @@ static void collect(struct http_client *client)
     }
 }
 
-struct http_client *http_client_new(struct event_base *base,
-                                    const struct http_client_settings *settings)
+struct http_client *http_client_new(struct loop *loop, const struct http_client_settings *settings)
 {
     struct http_client *client = xcalloc(1, sizeof *client);
-    client->base = base;
+    client->loop = loop;
     client->settings = *settings;
-    client->timer = evtimer_new(base, on_timer, client);
+    client->timer = timer_new(loop, on_timer, client);
     client->multi = curl_multi_init();
-    if (!client->timer || !client->multi)
+    if (!client->multi)
         out_of_memory(0);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
     curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client);
@@ -330,7 +349,7 @@ void http_client_free(struct http_client *client)
         free(transfer);
     }
     curl_multi_cleanup(client->multi); /* closes the connections, which takes their events along */
-    event_free(client->timer);
+    timer_free(client->timer);
     free(client);
 }
 
@@ -342,4 +361,25 @@ bool http_client_has_room(const struct http_client *client)
 int http_client_under_way(const struct http_client *client)
 {
     return client->under_way;
+}
+
+char *http_escape(const char *text)
+{
+    char *escaped = curl_easy_escape(NULL, text, 0);
+    if (!escaped)
+        out_of_memory(0);
+    char *copy = xstrdup(escaped);
+    curl_free(escaped);
+    return copy;
+}
+
+void http_client_global_init(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        out_of_memory(0); /* nothing else makes it fail */
+}
+
+void http_client_global_cleanup(void)
+{
+    curl_global_cleanup();
 }

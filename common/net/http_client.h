@@ -9,8 +9,7 @@
 #ifndef MTC_HTTP_CLIENT_H
 #define MTC_HTTP_CLIENT_H
 
-#include <curl/curl.h>
-#include <event2/event.h>
+#include "base/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -37,10 +36,19 @@ struct http_request {   /* all borrowed until the callback, but `headers`, which
     size_t keep_body; /* bytes of the answer's body to keep; at least HTTP_HEAD_BYTES are */
 };
 
+/* How a request ended. All but the first are failures of the transport; `error` has the words. */
+enum http_end {
+    HTTP_COMPLETE,      /* a whole answer came */
+    HTTP_NO_NAME,       /* the host, or a proxy, has no address */
+    HTTP_NO_CONNECTION, /* nobody listens there */
+    HTTP_NO_TLS,        /* no TLS session, or with somebody else */
+    HTTP_TIMED_OUT,
+    HTTP_BROKEN, /* anything else: cut off, not HTTP, too large */
+};
+
 struct http_result { /* valid during the callback */
-    long
-        status; /* 0: no answer; else the final status line was read, even if what followed was cut off */
-    CURLcode code;         /* what ended the request */
+    long status;     /* 0: no answer; else the final status line was read, whatever followed */
+    enum http_end end;
     const char *error;     /* in words; "" when all went well */
     bool reused;           /* it went over a connection that had been used before */
     bool nothing_read;     /* not a byte of an answer came */
@@ -53,8 +61,7 @@ struct http_result { /* valid during the callback */
 
 typedef void (*http_done)(const struct http_result *result, void *arg);
 
-struct http_client *http_client_new(struct event_base *base,
-                                    const struct http_client_settings *settings);
+struct http_client *http_client_new(struct loop *loop, const struct http_client_settings *settings);
 void http_client_free(
     struct http_client *client); /* requests under way are dropped without their callback */
 
@@ -63,5 +70,12 @@ bool http_client_start(struct http_client *client, const struct http_request *re
                        http_done done, void *arg);
 bool http_client_has_room(const struct http_client *client);
 int http_client_under_way(const struct http_client *client);
+
+/* text with everything but unreserved characters percent-encoded (RFC 3986). Caller frees. */
+char *http_escape(const char *text);
+
+/* Once a process, before the first client and after the last. */
+void http_client_global_init(void);
+void http_client_global_cleanup(void);
 
 #endif

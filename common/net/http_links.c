@@ -1,6 +1,7 @@
 /* http_links.c - the connections of an HTTP server, the longest silent first; see http_links.h */
 #include "net/http_links.h"
 #include "base/clock.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 
 #include <stdlib.h>
@@ -19,7 +20,7 @@ struct http_links {
     struct link *oldest, *youngest; /* by since_ms */
     unsigned count, most;
     int64_t request_ms;
-    struct event *sweep, *freed;
+    struct timer *sweep, *freed;
     void (*again)(void *arg);
     void *arg;
 };
@@ -93,7 +94,7 @@ void http_links_on_connection(void *arg, struct MHD_Connection *connection, void
         links->count++;
     } else if (link) {
         if (is_nearly_full(links))
-            event_active(links->freed, EV_TIMEOUT, 0);
+            timer_soon(links->freed);
         take_out(links, link);
         links->count--;
         free(link);
@@ -113,10 +114,8 @@ void http_links_set_busy(struct http_links *links, struct MHD_Connection *connec
     append(links, link);
 }
 
-static void on_sweep(evutil_socket_t fd, short what, void *arg)
+static void on_sweep(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct http_links *links = arg;
     int64_t limit = mono_ms() - links->request_ms;
     for (struct link *link = links->oldest; link && link->since_ms < limit; link = link->next) {
@@ -125,31 +124,24 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void on_freed(evutil_socket_t fd, short what, void *arg)
+static void on_freed(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct http_links *links = arg;
     links->again(links->arg);
 }
 
-struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s,
+struct http_links *http_links_new(struct loop *loop, unsigned most, unsigned request_s,
                                   void (*again)(void *arg), void *arg)
 {
     struct http_links *links = xcalloc(1, sizeof *links);
     links->most = most;
     links->again = again;
     links->arg = arg;
-    links->freed = evtimer_new(base, on_freed, links);
-    if (!links->freed)
-        out_of_memory(0);
+    links->freed = timer_new(loop, on_freed, links);
     links->request_ms = (int64_t)request_s * 1000;
     if (request_s) {
-        struct timeval period = ms_to_timeval(SWEEP_MS);
-        links->sweep = event_new(base, -1, EV_PERSIST, on_sweep, links);
-        if (!links->sweep)
-            out_of_memory(0);
-        event_add(links->sweep, &period);
+        links->sweep = timer_new(loop, on_sweep, links);
+        timer_every(links->sweep, SWEEP_MS);
     }
     return links;
 }
@@ -158,8 +150,7 @@ void http_links_free(struct http_links *links)
 {
     if (!links)
         return;
-    if (links->sweep)
-        event_free(links->sweep);
-    event_free(links->freed);
+    timer_free(links->sweep);
+    timer_free(links->freed);
     free(links);
 }

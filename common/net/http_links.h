@@ -9,7 +9,7 @@
 #ifndef MTC_HTTP_LINKS_H
 #define MTC_HTTP_LINKS_H
 
-#include <event2/event.h>
+#include "base/loop.h"
 #include <microhttpd.h>
 #include <stdbool.h>
 
@@ -20,7 +20,7 @@ struct http_links;
  * again is called when a place has become free of nearly none: libmicrohttpd, which had stopped
  * accepting, begins again only when it is run.
  */
-struct http_links *http_links_new(struct event_base *base, unsigned most, unsigned request_s,
+struct http_links *http_links_new(struct loop *loop, unsigned most, unsigned request_s,
                                   void (*again)(void *arg), void *arg);
 void http_links_free(struct http_links *links); /* after the daemon has been stopped */
 

@@ -1,9 +1,12 @@
 /* http_server.c - libmicrohttpd inside the program's own event loop; see http_server.h */
 #include "net/http_server.h"
 #include "base/clock.h"
+#include "base/timer.h"
 #include "net/http_links.h"
 #include "base/xalloc.h"
 
+#include <event2/event.h>
+#include <microhttpd.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -34,7 +37,8 @@ struct http_exchange {
 };
 
 struct http_server {
-    struct event *readable, *timeout;
+    struct event *readable;
+    struct timer *timeout;
     struct http_links *links;
     struct MHD_Daemon *daemon;
     struct http_limits limits;
@@ -162,22 +166,20 @@ static void run_daemon(struct http_server *server)
 {
     MHD_run(server->daemon);
     MHD_UNSIGNED_LONG_LONG wait_ms;
-    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES) {
-        struct timeval wait = ms_to_timeval((int64_t)wait_ms);
-        event_add(server->timeout, &wait);
-    } else {
-        event_del(server->timeout);
-    }
+    if (MHD_get_timeout(server->daemon, &wait_ms) == MHD_YES)
+        timer_in(server->timeout, (int64_t)wait_ms);
+    else
+        timer_cancel(server->timeout);
 }
 
-static void on_event(evutil_socket_t fd, short what, void *arg)
+static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     run_daemon(arg);
 }
 
-static void run_again(void *arg)
+static void on_due(void *arg)
 {
     run_daemon(arg);
 }
@@ -238,7 +240,7 @@ static int listen_on(const char *address, bool share, unsigned *port, char *erro
     return fd;
 }
 
-struct http_server *http_server_new(struct event_base *base, const char *address,
+struct http_server *http_server_new(struct loop *loop, const char *address,
                                     const struct http_limits *limits, http_handler handler,
                                     void *arg, char *error, size_t error_size)
 {
@@ -253,7 +255,7 @@ struct http_server *http_server_new(struct event_base *base, const char *address
     server->port = port;
     unsigned connections = limits->connections_max ? limits->connections_max : 1024;
     size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
-    server->links = http_links_new(base, connections, limits->request_s, run_again, server);
+    server->links = http_links_new(loop, connections, limits->request_s, on_due, server);
     server->daemon = MHD_start_daemon(
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server,
@@ -269,9 +271,10 @@ struct http_server *http_server_new(struct event_base *base, const char *address
         free(server);
         return NULL;
     }
-    server->readable = event_new(base, info->epoll_fd, EV_READ | EV_PERSIST, on_event, server);
-    server->timeout = evtimer_new(base, on_event, server);
-    if (!server->readable || !server->timeout)
+    server->readable = event_new(loop_events(loop), info->epoll_fd, EV_READ | EV_PERSIST, on_socket,
+                                 server);
+    server->timeout = timer_new(loop, on_due, server);
+    if (!server->readable)
         out_of_memory(0);
     event_add(server->readable, NULL);
     run_daemon(server);
@@ -291,7 +294,7 @@ void http_server_free(struct http_server *server)
     }
     MHD_run(server->daemon);
     event_free(server->readable);
-    event_free(server->timeout);
+    timer_free(server->timeout);
     MHD_stop_daemon(server->daemon);
     http_links_free(server->links);
     free(server);
@@ -350,7 +353,7 @@ static void finish(struct http_exchange *exchange)
         MHD_resume_connection(exchange->connection);
         /* A daemon without threads does not wake by itself; and nothing may run inside the
          * caller. */
-        event_active(exchange->server->timeout, EV_TIMEOUT, 0);
+        timer_soon(exchange->server->timeout);
     }
 }
 

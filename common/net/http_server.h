@@ -11,13 +11,13 @@
 #ifndef MTC_HTTP_SERVER_H
 #define MTC_HTTP_SERVER_H
 
-#include <event2/event.h>
-#include <microhttpd.h>
+#include "base/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 struct http_server;
 struct http_exchange;
+struct MHD_Response;
 
 typedef void (*http_handler)(struct http_exchange *exchange, void *arg);
 
@@ -37,7 +37,7 @@ struct http_limits {
  * Listens on "host:port" (numeric host, or [v6]:port; port 0 picks a free one). NULL with a message
  * in error.
  */
-struct http_server *http_server_new(struct event_base *base, const char *address,
+struct http_server *http_server_new(struct loop *loop, const char *address,
                                     const struct http_limits *limits, http_handler handler,
                                     void *arg, char *error, size_t error_size);
 void http_server_free(struct http_server *server);

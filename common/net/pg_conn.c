@@ -3,10 +3,12 @@
 #include "net/pg_conn.h"
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "suite/config.h"
+#include "base/secret.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +19,7 @@
 enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_PREPARING, PG_UP };
 
 struct pg_conn {
-    struct event_base *base;
+    struct loop *loop;
     struct resolver *resolver;
     struct pg_conn_settings settings;
     struct pg_conn_events events;
@@ -29,7 +31,7 @@ struct pg_conn {
     struct resolve_query *lookup;
     PGconn *pg;
     struct event *socket; /* for reading, and for writing while libpq wants it */
-    struct event *timer, *failed;
+    struct timer *timer, *failed;
     struct backoff backoff;
     char reason[256];
     bool failing;
@@ -45,8 +47,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg);
 
 static void arm(struct pg_conn *conn, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(conn->timer, &wait);
+    timer_in(conn->timer, ms);
 }
 
 void pg_conn_fail(struct pg_conn *conn, const char *reason)
@@ -56,7 +57,7 @@ void pg_conn_fail(struct pg_conn *conn, const char *reason)
     conn->failing = true;
     snprintf(conn->reason, sizeof conn->reason, "%s", reason);
     conn->reason[strcspn(conn->reason, "\n")] = '\0';
-    event_active(conn->failed, EV_TIMEOUT, 0);
+    timer_soon(conn->failed);
 }
 
 static void drop_session(struct pg_conn *conn)
@@ -78,10 +79,8 @@ static void drop_session(struct pg_conn *conn)
     conn->under_way = false;
 }
 
-static void on_failed(evutil_socket_t fd, short what, void *arg)
+static void on_failed(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct pg_conn *conn = arg;
     bool was_up = conn->state == PG_UP;
     conn->failing = false;
@@ -105,7 +104,8 @@ static void watch(struct pg_conn *conn, short what)
         conn->socket = NULL;
     }
     if (!conn->socket) {
-        conn->socket = event_new(conn->base, fd, (short)(what | EV_PERSIST), on_socket, conn);
+        conn->socket = event_new(loop_events(conn->loop), fd, (short)(what | EV_PERSIST), on_socket,
+                                 conn);
         if (!conn->socket)
             out_of_memory(0);
         event_add(conn->socket, NULL);
@@ -154,7 +154,7 @@ static void on_notice(void *arg, const PGresult *result)
 
 static void on_connected(struct pg_conn *conn)
 {
-    event_del(conn->timer);
+    timer_cancel(conn->timer);
     PQsetNoticeReceiver(conn->pg, on_notice, NULL);
     if (PQsetnonblocking(conn->pg, 1) != 0) {
         pg_conn_fail(conn, PQerrorMessage(conn->pg));
@@ -191,10 +191,23 @@ static void poll_connect(struct pg_conn *conn)
     }
 }
 
+static void tell_owner(struct pg_conn *conn, const PGresult *result, ExecStatusType status)
+{
+    struct pg_error error;
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
+        conn->done(result, NULL, conn->done_arg);
+        return;
+    }
+    snprintf(error.sqlstate, sizeof error.sqlstate, "%s", sqlstate ? sqlstate : "");
+    snprintf(error.text, sizeof error.text, "%s", PQresultErrorMessage(result));
+    conn->done(NULL, &error, conn->done_arg);
+}
+
 /* The last result of the statement is in: say so. */
 static void on_result(struct pg_conn *conn, PGresult *result)
 {
-    event_del(conn->timer);
+    timer_cancel(conn->timer);
     conn->under_way = false;
     ExecStatusType status = PQresultStatus(result);
     if (conn->state == PG_PREPARING) {
@@ -203,7 +216,7 @@ static void on_result(struct pg_conn *conn, PGresult *result)
         else
             pg_conn_fail(conn, PQresultErrorMessage(result));
     } else {
-        conn->done(result, conn->done_arg);
+        tell_owner(conn, result, status);
     }
     PQclear(result);
 }
@@ -273,10 +286,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
         take_notifies(conn);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct pg_conn *conn = arg;
     if (conn->state == PG_WAITING)
         start_attempt(conn);
@@ -409,22 +420,20 @@ static bool read_options(struct pg_conn *conn, char *error, size_t error_size)
     return true;
 }
 
-struct pg_conn *pg_conn_new(struct event_base *base, struct resolver *resolver,
+struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
                             const struct pg_conn_settings *settings,
                             const struct pg_conn_events *events, void *arg, char *error,
                             size_t error_size)
 {
     struct pg_conn *conn = xcalloc(1, sizeof *conn);
-    conn->base = base;
+    conn->loop = loop;
     conn->resolver = resolver;
     conn->settings = *settings;
     conn->events = *events;
     conn->arg = arg;
     conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
-    conn->timer = evtimer_new(base, on_timer, conn);
-    conn->failed = evtimer_new(base, on_failed, conn);
-    if (!conn->timer || !conn->failed)
-        out_of_memory(0);
+    conn->timer = timer_new(loop, on_timer, conn);
+    conn->failed = timer_new(loop, on_failed, conn);
     if (!read_options(conn, error, error_size)) {
         pg_conn_free(conn);
         return NULL;
@@ -438,8 +447,8 @@ void pg_conn_free(struct pg_conn *conn)
     if (!conn)
         return;
     drop_session(conn);
-    event_free(conn->timer);
-    event_free(conn->failed);
+    timer_free(conn->timer);
+    timer_free(conn->failed);
     PQconninfoFree(conn->options);
     free(conn);
 }
@@ -462,4 +471,9 @@ void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char 
     conn->done = done;
     conn->done_arg = arg;
     send_query(conn, sql, count, values);
+}
+
+bool pg_error_is_data(const struct pg_error *error)
+{
+    return strncmp(error->sqlstate, "22", 2) == 0 || strncmp(error->sqlstate, "23", 2) == 0;
 }

@@ -11,7 +11,7 @@
 
 #include "net/resolve.h"
 
-#include <event2/event.h>
+#include "base/loop.h"
 #include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -33,7 +33,7 @@ struct pg_conn_events {
 };
 
 /* Starts connecting. NULL with a message if conninfo can't be parsed. */
-struct pg_conn *pg_conn_new(struct event_base *base, struct resolver *resolver,
+struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
                             const struct pg_conn_settings *settings,
                             const struct pg_conn_events *events, void *arg, char *error,
                             size_t error_size);
@@ -42,8 +42,16 @@ void pg_conn_free(struct pg_conn *conn);
 bool pg_conn_is_up(const struct pg_conn *conn);
 bool pg_conn_is_idle(const struct pg_conn *conn); /* up, and nothing under way */
 
-/* result is valid during the call: look at PQresultStatus(). */
-typedef void (*pg_done)(const PGresult *result, void *arg);
+struct pg_error {
+    char sqlstate[6]; /* "" if the server did not say */
+    char text[512];
+};
+
+/* The statement can't work with this data (SQLSTATE classes 22 and 23): trying again is no use. */
+bool pg_error_is_data(const struct pg_error *error);
+
+/* Exactly one of rows and error is not NULL; it is valid during the call. */
+typedef void (*pg_done)(const PGresult *rows, const struct pg_error *error, void *arg);
 
 /* To be called only while pg_conn_is_idle(). Values are text or NULL. */
 void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,

@@ -1,9 +1,15 @@
 /* pg_plain.c - a blocking PostgreSQL session, for command-line jobs; see pg_plain.h */
 #include "net/pg_plain.h"
+#include "base/secret.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+struct pg_plain {
+    PGconn *pg;
+};
 
 static void keep_message(const char *message, char *error, size_t error_size)
 {
@@ -21,20 +27,21 @@ static void swallow_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-PGconn *pg_plain_connect(const struct config *config, const char *application_name, char *error,
-                         size_t error_size)
+struct pg_plain *pg_plain_connect(const struct pg_conn_settings *settings, char *error,
+                                  size_t error_size)
 {
     char *password = NULL;
-    if (*config->postgres_password_file) {
-        password = secret_read(config->postgres_password_file, error, error_size);
+    if (*settings->password_file) {
+        password = secret_read(settings->password_file, error, error_size);
         if (!password)
             return NULL;
     }
     char seconds[16];
-    snprintf(seconds, sizeof seconds, "%d", (int)(config->postgres_connect_timeout_ms / 1000 + 2));
+    snprintf(seconds, sizeof seconds, "%d", (int)(settings->connect_timeout_ms / 1000 + 2));
     const char *keys[] = {"fallback_application_name", "connect_timeout", "dbname",
                           password ? "password" : NULL, NULL};
-    const char *values[] = {application_name, seconds, config->postgres_conninfo, password, NULL};
+    const char *values[] = {settings->application_name, seconds, settings->conninfo, password,
+                            NULL};
     PGconn *pg = PQconnectdbParams(keys, values, 1);
     free(password);
     if (PQstatus(pg) != CONNECTION_OK) {
@@ -43,18 +50,28 @@ PGconn *pg_plain_connect(const struct config *config, const char *application_na
         return NULL;
     }
     PQsetNoticeReceiver(pg, swallow_notice, NULL);
-    return pg;
+    struct pg_plain *plain = xmalloc(sizeof *plain);
+    plain->pg = pg;
+    return plain;
 }
 
-PGresult *pg_plain_query(PGconn *pg, const char *sql, int count, const char *const *values,
+void pg_plain_close(struct pg_plain *pg)
+{
+    if (!pg)
+        return;
+    PQfinish(pg->pg);
+    free(pg);
+}
+
+PGresult *pg_plain_query(struct pg_plain *pg, const char *sql, int count, const char *const *values,
                          char *error, size_t error_size)
 {
-    PGresult *result = count ? PQexecParams(pg, sql, count, NULL, values, NULL, NULL, 0)
-                             : PQexec(pg, sql);
+    PGresult *result = count ? PQexecParams(pg->pg, sql, count, NULL, values, NULL, NULL, 0)
+                             : PQexec(pg->pg, sql);
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
         return result;
-    keep_message(result ? PQresultErrorMessage(result) : PQerrorMessage(pg), error, error_size);
+    keep_message(result ? PQresultErrorMessage(result) : PQerrorMessage(pg->pg), error, error_size);
     PQclear(result);
     return NULL;
 }

@@ -1,23 +1,28 @@
 /*
  * pg_plain.h - a blocking PostgreSQL session, for command-line jobs
+ *
+ * The twin of pg_conn.h for what may wait: mtcctl, and mtc-producer --import.
  */
 #ifndef MTC_PG_PLAIN_H
 #define MTC_PG_PLAIN_H
 
-#include "suite/config.h"
+#include "net/pg_conn.h"
 
-#include <libpq-fe.h>
-
-/* NULL with a message. Notices (NOTICE, WARNING) of the server are not printed. Close with
- * PQfinish(). */
-PGconn *pg_plain_connect(const struct config *config, const char *application_name, char *error,
-                         size_t error_size);
+struct pg_plain;
 
 /*
- * Runs one statement (with parameters) or several (without). NULL with the server's message if it
- * fails; else the result, to be cleared by the caller.
+ * NULL with a message. session_sql is not used. Notices (NOTICE, WARNING) of the server are not
+ * printed.
  */
-PGresult *pg_plain_query(PGconn *pg, const char *sql, int count, const char *const *values,
+struct pg_plain *pg_plain_connect(const struct pg_conn_settings *settings, char *error,
+                                  size_t error_size);
+void pg_plain_close(struct pg_plain *pg); /* NULL is fine */
+
+/*
+ * Runs one statement (with parameters) or several (without). NULL with the server's message on one line
+ * if it fails; else the result, to be cleared by the caller.
+ */
+PGresult *pg_plain_query(struct pg_plain *pg, const char *sql, int count, const char *const *values,
                          char *error, size_t error_size);
 
 #endif

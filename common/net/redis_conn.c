@@ -8,8 +8,9 @@
 #include "net/redis_conn.h"
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "suite/config.h"
+#include "base/secret.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 
 #include <curl/curl.h>
@@ -22,7 +23,7 @@
 enum redis_state { REDIS_WAITING, REDIS_RESOLVING, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
 
 struct redis_conn {
-    struct event_base *base;
+    struct loop *loop;
     struct resolver *resolver;
     struct redis_conn_settings settings;
     char *host, *user, *password, *database;
@@ -30,8 +31,8 @@ struct redis_conn {
     enum redis_state state;
     struct resolve_query *lookup;
     redisAsyncContext *context;
-    struct event *timer;  /* next attempt, or the watch over one */
-    struct event *failed; /* runs the teardown outside of whoever noticed */
+    struct timer *timer;  /* next attempt, or the watch over one */
+    struct timer *failed; /* runs the teardown outside of whoever noticed */
     struct backoff backoff;
     struct log_limit limit;
     char reason[160];
@@ -50,8 +51,7 @@ static void start_attempt(struct redis_conn *conn);
 
 static void arm(struct redis_conn *conn, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(conn->timer, &wait);
+    timer_in(conn->timer, ms);
 }
 
 static void fail(struct redis_conn *conn, const char *reason)
@@ -59,7 +59,7 @@ static void fail(struct redis_conn *conn, const char *reason)
     if (conn->state == REDIS_WAITING || conn->freeing)
         return;
     snprintf(conn->reason, sizeof conn->reason, "%s", reason);
-    event_active(conn->failed, EV_TIMEOUT, 0);
+    timer_soon(conn->failed);
 }
 
 static void drop_context(struct redis_conn *conn)
@@ -76,10 +76,8 @@ static void drop_context(struct redis_conn *conn)
     }
 }
 
-static void on_failed(evutil_socket_t fd, short what, void *arg)
+static void on_failed(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct redis_conn *conn = arg;
     if (conn->state == REDIS_WAITING)
         return;
@@ -94,6 +92,17 @@ static void on_failed(evutil_socket_t fd, short what, void *arg)
     arm(conn, pause);
 }
 
+static void tell_owner(const struct pending *pending, const redisReply *reply)
+{
+    struct redis_error error = {.refused = reply != NULL};
+    if (reply && reply->type != REDIS_REPLY_ERROR) {
+        pending->done(reply, NULL, pending->arg);
+        return;
+    }
+    snprintf(error.text, sizeof error.text, "%s", reply ? reply->str : "no answer");
+    pending->done(NULL, &error, pending->arg);
+}
+
 static void on_reply(redisAsyncContext *context, void *reply, void *arg)
 {
     (void)context;
@@ -101,7 +110,7 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
     struct redis_conn *conn = pending->conn;
     conn->pending--;
     conn->progress_ms = mono_ms();
-    pending->done(reply, pending->arg);
+    tell_owner(pending, reply);
     free(pending);
 }
 
@@ -215,7 +224,7 @@ static void on_address(const char *address, const char *error, void *arg)
         return;
     }
     conn->context->data = conn;
-    if (redisLibeventAttach(conn->context, conn->base) != REDIS_OK ||
+    if (redisLibeventAttach(conn->context, loop_events(conn->loop)) != REDIS_OK ||
         redisAsyncSetConnectCallback(conn->context, on_connect) != REDIS_OK ||
         redisAsyncSetDisconnectCallback(conn->context, on_disconnect) != REDIS_OK)
         fail(conn, "hiredis refuses the event loop");
@@ -228,10 +237,8 @@ static void start_attempt(struct redis_conn *conn)
     conn->lookup = resolve_start(conn->resolver, conn->host, on_address, conn);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct redis_conn *conn = arg;
     if (conn->state == REDIS_WAITING) {
         start_attempt(conn);
@@ -288,19 +295,17 @@ static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
     return ok;
 }
 
-struct redis_conn *redis_conn_new(struct event_base *base, struct resolver *resolver,
+struct redis_conn *redis_conn_new(struct loop *loop, struct resolver *resolver,
                                   const struct redis_conn_settings *settings, char *error,
                                   size_t error_size)
 {
     struct redis_conn *conn = xcalloc(1, sizeof *conn);
-    conn->base = base;
+    conn->loop = loop;
     conn->resolver = resolver;
     conn->settings = *settings;
     conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
-    conn->timer = evtimer_new(base, on_timer, conn);
-    conn->failed = evtimer_new(base, on_failed, conn);
-    if (!conn->timer || !conn->failed)
-        out_of_memory(0);
+    conn->timer = timer_new(loop, on_timer, conn);
+    conn->failed = timer_new(loop, on_failed, conn);
     if (!parse_url(conn, error, error_size)) {
         redis_conn_free(conn);
         return NULL;
@@ -316,8 +321,8 @@ void redis_conn_free(struct redis_conn *conn)
     conn->freeing = true;
     conn->state = REDIS_WAITING; /* callbacks from drop_context see it down */
     drop_context(conn);
-    event_free(conn->timer);
-    event_free(conn->failed);
+    timer_free(conn->timer);
+    timer_free(conn->failed);
     free(conn->host);
     free(conn->user);
     free(conn->password);

@@ -10,7 +10,7 @@
 
 #include "net/resolve.h"
 
-#include <event2/event.h>
+#include "base/loop.h"
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,16 +24,20 @@ struct redis_conn_settings { /* strings are borrowed */
 };
 
 /* Starts connecting. NULL with a message if the URL can't be used. */
-struct redis_conn *redis_conn_new(struct event_base *base, struct resolver *resolver,
+struct redis_conn *redis_conn_new(struct loop *loop, struct resolver *resolver,
                                   const struct redis_conn_settings *settings, char *error,
                                   size_t error_size);
 void redis_conn_free(struct redis_conn *conn); /* what is under way is answered NULL first */
 
 bool redis_conn_is_up(const struct redis_conn *conn);
 
-/* reply is valid during the call; NULL: Redis is down, was lost meanwhile, or did not answer in
- * time. */
-typedef void (*redis_done)(const redisReply *reply, void *arg);
+struct redis_error {
+    bool refused; /* Redis answered, with an error; else it was lost, or did not answer in time */
+    char text[160];
+};
+
+/* Exactly one of reply (never an error reply) and error is not NULL; it is valid during the call. */
+typedef void (*redis_done)(const redisReply *reply, const struct redis_error *error, void *arg);
 
 /*
  * Sends one command; done is called once. False if Redis is down: nothing was sent and done will

@@ -1,8 +1,11 @@
 /* resolve.c - host names to addresses without stopping the loop; see resolve.h */
 #include "net/resolve.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <event2/dns.h>
+#include <event2/util.h>
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
@@ -10,13 +13,13 @@
 #include <string.h>
 
 struct resolver {
-    struct event_base *base;
+    struct loop *loop;
     struct evdns_base *dns;
 };
 
 struct resolve_query {
     struct resolver *resolver;
-    struct event *later; /* calls done for what needed no server */
+    struct timer *later; /* calls done for what needed no server */
     struct evdns_getaddrinfo_request *request;
     resolve_done done;
     void *arg;
@@ -24,12 +27,12 @@ struct resolve_query {
     char error[160];
 };
 
-struct resolver *resolver_new(struct event_base *base)
+struct resolver *resolver_new(struct loop *loop)
 {
     struct resolver *resolver = xcalloc(1, sizeof *resolver);
-    resolver->base = base;
+    resolver->loop = loop;
     /* Inactive while nobody asks, so that it never keeps the loop alive. */
-    resolver->dns = evdns_base_new(base, EVDNS_BASE_DISABLE_WHEN_INACTIVE);
+    resolver->dns = evdns_base_new(loop_events(loop), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
     if (!resolver->dns)
         out_of_memory(0);
     if (evdns_base_resolv_conf_parse(resolver->dns, DNS_OPTIONS_ALL, "/etc/resolv.conf") != 0)
@@ -56,16 +59,14 @@ static void finish(struct resolve_query *query)
     resolve_done done = query->done;
     void *arg = query->arg;
     struct resolve_query last = *query;
-    event_free(query->later);
+    timer_free(query->later);
     free(query);
     if (done)
         done(last.address[0] ? last.address : NULL, last.error, arg);
 }
 
-static void on_later(evutil_socket_t fd, short what, void *arg)
+static void on_later(void *arg)
 {
-    (void)fd;
-    (void)what;
     finish(arg);
 }
 
@@ -93,8 +94,7 @@ static void on_answer(int result, struct evutil_addrinfo *list, void *arg)
         evutil_freeaddrinfo(list);
     /* libevent may answer from inside the question; and a cancelled query is answered
      * EVUTIL_EAI_CANCEL. */
-    struct timeval now = {0, 0};
-    event_add(query->later, &now);
+    timer_in(query->later, 0);
 }
 
 struct resolve_query *resolve_start(struct resolver *resolver, const char *host, resolve_done done,
@@ -104,13 +104,11 @@ struct resolve_query *resolve_start(struct resolver *resolver, const char *host,
     query->resolver = resolver;
     query->done = done;
     query->arg = arg;
-    query->later = evtimer_new(resolver->base, on_later, query);
-    if (!query->later)
-        out_of_memory(0);
+    query->later = timer_new(resolver->loop, on_later, query);
     struct evutil_addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct evdns_getaddrinfo_request *request = evdns_getaddrinfo(resolver->dns, host, NULL, &hints,
                                                                   on_answer, query);
-    if (!event_pending(query->later, EV_TIMEOUT, NULL))
+    if (!timer_is_started(query->later))
         query->request = request;
     return query;
 }

@@ -8,17 +8,17 @@
 #ifndef MTC_RESOLVE_H
 #define MTC_RESOLVE_H
 
-#include <event2/dns.h>
-#include <event2/event.h>
+#include "base/loop.h"
 
 struct resolver;
+struct evdns_base;
 
 /* address is numeric and valid during the call, or NULL with the reason in error. */
 typedef void (*resolve_done)(const char *address, const char *error, void *arg);
 
 struct resolve_query;
 
-struct resolver *resolver_new(struct event_base *base);
+struct resolver *resolver_new(struct loop *loop);
 void resolver_free(struct resolver *resolver);
 struct evdns_base *resolver_dns(struct resolver *resolver);
 

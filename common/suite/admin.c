@@ -51,7 +51,7 @@ static void on_request(struct http_exchange *exchange, void *arg)
         reply_text(exchange, 404, "/metrics, /healthz or /readyz");
 }
 
-struct admin *admin_new(struct event_base *base, const char *address, struct metrics *metrics,
+struct admin *admin_new(struct loop *loop, const char *address, struct metrics *metrics,
                         bool (*ready)(const void *arg, const char **why), void *arg, char *error,
                         size_t error_size)
 {
@@ -60,7 +60,7 @@ struct admin *admin_new(struct event_base *base, const char *address, struct met
     admin->ready = ready;
     admin->arg = arg;
     struct http_limits limits = {.body_max = 1024, .connections_max = 64, .idle_s = 30};
-    admin->server = http_server_new(base, address, &limits, on_request, admin, error, error_size);
+    admin->server = http_server_new(loop, address, &limits, on_request, admin, error, error_size);
     if (!admin->server) {
         free(admin);
         return NULL;

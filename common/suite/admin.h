@@ -10,14 +10,14 @@
 
 #include "base/metrics.h"
 
-#include <event2/event.h>
+#include "base/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
 
 struct admin;
 
 /* NULL with a message if address can't be listened on. */
-struct admin *admin_new(struct event_base *base, const char *address, struct metrics *metrics,
+struct admin *admin_new(struct loop *loop, const char *address, struct metrics *metrics,
                         bool (*ready)(const void *arg, const char **why), void *arg, char *error,
                         size_t error_size);
 void admin_free(struct admin *admin);

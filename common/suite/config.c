@@ -1,5 +1,6 @@
 /* config.c - loading, checking and printing the configuration; see config.h */
 #include "suite/config.h"
+#include "base/secret.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
@@ -280,7 +281,7 @@ static void print_value(const struct config *config, const struct option_spec *s
     switch (spec->type) {
     case OPTION_TEXT:
         if (spec->flags & OPTION_URL) {
-            char *safe = config_redact(*(char *const *)value);
+            char *safe = secret_redact(*(char *const *)value);
             print_quoted(safe, out);
             free(safe);
         } else {

@@ -72,13 +72,4 @@ void config_print(const struct config *config, FILE *out);
 /* All options as a Markdown table (docs/configuration.md is made from it). */
 void config_print_reference(FILE *out);
 
-/*
- * First line of the file at path, without its line end, in fresh memory. NULL with a message in
- * error when it can't be read, is empty or is longer than 4096 bytes.
- */
-char *secret_read(const char *path, char *error, size_t error_size);
-
-/* A copy of a URL or conninfo with its password replaced by "***". Caller frees. */
-char *config_redact(const char *text);
-
 #endif

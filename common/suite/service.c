@@ -10,8 +10,8 @@
 #include "base/log.h"
 #include "version.h"
 #include "base/xalloc.h"
+#include "net/http_client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
@@ -34,7 +34,8 @@ struct running {
     void *state;
     bool draining, failed;
     int status; /* of a program that was told to finish */
-    struct event *signals[4], *drain_limit;
+    struct event *signals[3];
+    struct timer *drain_limit;
     struct admin *admin;
     char worker_name[128], connection_name[192];
 };
@@ -127,14 +128,12 @@ static void name_worker(struct running *running)
              running->description->name, running->worker_name);
 }
 
-static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
+static void on_drain_limit(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct running *running = arg;
     log_error("not drained in time; ending anyway, the broker keeps what is open");
     running->failed = true;
-    event_base_loopbreak(running->service.base);
+    loop_stop(running->service.loop);
 }
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
@@ -144,13 +143,12 @@ static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
     if (running->draining) {
         log_warn("second signal; ending at once", LF_I("signal", signal_number));
         running->failed = true;
-        event_base_loopbreak(running->service.base);
+        loop_stop(running->service.loop);
         return;
     }
     log_info("draining", LF_I("signal", signal_number));
     running->draining = true;
-    struct timeval limit = ms_to_timeval(DRAIN_LIMIT_MS);
-    event_add(running->drain_limit, &limit);
+    timer_in(running->drain_limit, DRAIN_LIMIT_MS);
     running->description->drain(running->state);
 }
 
@@ -188,13 +186,13 @@ static bool is_ready(const void *arg, const char **why)
 void service_drained(struct service *service)
 {
     log_info("drained");
-    event_base_loopexit(service->base, NULL);
+    loop_stop(service->loop);
 }
 
 void service_finish(struct service *service, int status)
 {
     ((struct running *)service)->status = status;
-    event_base_loopexit(service->base, NULL);
+    loop_stop(service->loop);
 }
 
 /* Connections are descriptors, and the usual soft limit of 1,024 is there for programs that use
@@ -217,25 +215,21 @@ static void watch_signals(struct running *running)
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
     signal(SIGPIPE, SIG_IGN);
     for (int i = 0; i < 3; i++) {
-        running->signals[i] = evsignal_new(running->service.base, numbers[i],
+        running->signals[i] = evsignal_new(loop_events(running->service.loop), numbers[i],
                                            numbers[i] == SIGHUP ? on_hangup : on_terminate,
                                            running);
         if (!running->signals[i])
             out_of_memory(0);
         event_add(running->signals[i], NULL);
     }
-    running->drain_limit = evtimer_new(running->service.base, on_drain_limit, running);
-    if (!running->drain_limit)
-        out_of_memory(0);
+    running->drain_limit = timer_new(running->service.loop, on_drain_limit, running);
 }
 
 static bool start(struct running *running)
 {
     struct service *service = &running->service;
-    service->base = event_base_new();
-    if (!service->base)
-        out_of_memory(0);
-    service->resolver = resolver_new(service->base);
+    service->loop = loop_new();
+    service->resolver = resolver_new(service->loop);
     service->config = &running->config;
     service->metrics = metrics_new();
     service->worker_name = running->worker_name;
@@ -247,7 +241,7 @@ static bool start(struct running *running)
     bool brief = running->description->is_brief && running->description->is_brief();
     if (*address && !brief) {
         char error[256];
-        running->admin = admin_new(service->base, address, service->metrics, is_ready, running,
+        running->admin = admin_new(service->loop, address, service->metrics, is_ready, running,
                                    error, sizeof error);
         if (!running->admin) {
             log_error("cannot start", LF_S("reason", error));
@@ -268,27 +262,27 @@ static void stop(struct running *running)
             event_free(running->signals[i]);
     }
     if (running->drain_limit)
-        event_free(running->drain_limit);
+        timer_free(running->drain_limit);
     resolver_free(running->service.resolver);
     metrics_free(running->service.metrics);
-    event_base_free(running->service.base);
+    loop_free(running->service.loop);
 }
 
 static int serve(struct running *running)
 {
     name_worker(running);
     raise_descriptor_limit();
-    curl_global_init(CURL_GLOBAL_DEFAULT);
+    http_client_global_init();
     int status = 1;
     if (start(running)) {
         log_info("started", LF_S("version", MTC_VERSION), LF_S("worker", running->worker_name),
                  LF_I("metrics_port", running->admin ? admin_port(running->admin) : 0));
-        event_base_dispatch(running->service.base);
+        loop_run(running->service.loop);
         status = running->failed ? 1 : running->status;
         log_info("ended", LF_I("status", status));
     }
     stop(running);
-    curl_global_cleanup();
+    http_client_global_cleanup();
     libevent_global_shutdown();
     return status;
 }

@@ -18,11 +18,11 @@
 #include "base/metrics.h"
 #include "net/resolve.h"
 
-#include <event2/event.h>
+#include "base/timer.h"
 #include <stdbool.h>
 
 struct service { /* borrowed by the program for its whole life */
-    struct event_base *base;
+    struct loop *loop;
     struct resolver *resolver;
     const struct config *config;
     struct metrics *metrics;

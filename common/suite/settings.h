@@ -7,19 +7,20 @@
 #include "net/amqp_conn.h"
 #include "net/pg_conn.h"
 #include "net/redis_conn.h"
-#include "suite/service.h"
+#include "suite/config.h"
 
-/* All borrow from the service's configuration. */
-struct amqp_conn_settings settings_amqp(const struct service *service);
-struct pg_conn_settings settings_pg(const struct service *service, const char *session_sql);
-struct redis_conn_settings settings_redis(const struct service *service);
+/* All borrow from the configuration; name is what a connection calls itself, for management UIs. */
+struct amqp_conn_settings settings_amqp(const struct config *config, const char *name);
+struct pg_conn_settings settings_pg(const struct config *config, const char *name,
+                                    const char *session_sql);
+struct redis_conn_settings settings_redis(const struct config *config);
 
 /*
  * Reads the API key into a header line, "X-API-Key: ...", in place of the one in *header (owned by
  * the caller; NULL if no key is configured). False with a message if it can't be read: *header then
  * stays what it was.
  */
-bool settings_read_api_key(const struct service *service, char **header, char *error,
+bool settings_read_api_key(const struct config *config, char **header, char *error,
                            size_t error_size);
 
 #endif

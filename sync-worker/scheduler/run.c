@@ -29,7 +29,7 @@ struct machine {
     int attempts;
     bool repeated, listed;
     struct run *run;
-    struct event *timer;
+    struct timer *timer;
     struct machine *next; /* in the queue of those to be asked */
     UT_hash_handle hh;
 };
@@ -41,7 +41,7 @@ struct run {
     void (*changed)(void *arg);
     void *arg;
     struct http_client *http;
-    struct event *turn;
+    struct timer *turn;
     const char *api_key_header;
     struct machine *table; /* all machines ever asked and still active */
     struct machine *first, **last;
@@ -55,7 +55,7 @@ struct run {
 /* Asks whoever is next, as soon as the callback of the request that made room is over. */
 static void go_on(struct run *run)
 {
-    event_active(run->turn, EV_TIMEOUT, 0);
+    timer_soon(run->turn);
 }
 
 /* --- how a machine's turn ends --- */
@@ -119,8 +119,8 @@ static void stop_asking(struct run *run, const char *why)
     run->stopped = xstrdup(why);
     log_error("pull given up", LF_S("reason", why), LF_I("answered", run->answered));
     for (struct machine *machine = run->table; machine; machine = machine->hh.next) {
-        if (machine->timer && event_pending(machine->timer, EV_TIMEOUT, NULL)) {
-            event_del(machine->timer);
+        if (machine->timer && timer_is_started(machine->timer)) {
+            timer_cancel(machine->timer);
             run->waiting--;
             machine->why = xstrdup(why);
             run->failed++;
@@ -141,10 +141,8 @@ static void enqueue(struct run *run, struct machine *machine)
     run->last = &machine->next;
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *arg)
+static void on_retry(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct machine *machine = arg;
     machine->run->waiting--;
     enqueue(machine->run, machine);
@@ -163,10 +161,9 @@ static void ask_again_later(struct run *run, struct machine *machine,
         pause = asked;
     log_warn("machine will be asked again", LF_S("machine", machine->name),
              LF_I("attempt", machine->attempts), LF_S("reason", why), LF_I("retry_ms", pause));
-    if (!machine->timer && !(machine->timer = evtimer_new(run->service->base, on_retry, machine)))
+    if (!machine->timer && !(machine->timer = timer_new(run->service->loop, on_retry, machine)))
         out_of_memory(0);
-    struct timeval wait = ms_to_timeval(pause);
-    event_add(machine->timer, &wait);
+    timer_in(machine->timer, pause);
     run->waiting++;
 }
 
@@ -210,17 +207,18 @@ static void on_answer(const struct http_result *result, void *arg)
     struct machine *machine = arg;
     struct run *run = machine->run;
     if (result->reused && result->nothing_read && result->status == 0 &&
-        result->code != CURLE_OPERATION_TIMEDOUT && !machine->repeated) {
+        result->end != HTTP_TIMED_OUT && !machine->repeated) {
         machine->repeated = true; /* the server had just closed it; that is no attempt */
         machine->attempts--;
         enqueue(run, machine);
-    } else if (result->status == 200 && result->code == CURLE_OK) {
+    } else if (result->status == 200 && result->end == HTTP_COMPLETE) {
         take_answer(run, machine, result);
     } else if (result->status == 304 && machine->etag) {
         take_unchanged(run, machine);
     } else if (result->status / 100 == 2) {
         give_up(run, machine, FAILURE_CONTRACT,
-                result->code == CURLE_OK ? "breach of contract: not status 200" : result->error);
+                result->end == HTTP_COMPLETE ? "breach of contract: not status 200"
+                                             : result->error);
     } else {
         take_failure(run, machine, result);
     }
@@ -249,10 +247,8 @@ static void ask(struct run *run, struct machine *machine)
     http_client_start(run->http, &request, on_answer, machine); /* there is room: see on_turn() */
 }
 
-static void on_turn(evutil_socket_t fd, short what, void *arg)
+static void on_turn(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct run *run = arg;
     while (run->first && http_client_has_room(run->http)) {
         struct machine *machine = run->first;
@@ -270,7 +266,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 static void machine_free(struct machine *machine)
 {
     if (machine->timer)
-        event_free(machine->timer);
+        timer_free(machine->timer);
     free(machine->name);
     free(machine->url);
     free(machine->etag);
@@ -284,11 +280,9 @@ static char *url_of(const struct run *run, const char *name)
     size_t len = strlen(base);
     while (len && base[len - 1] == '/')
         len--;
-    char *escaped = curl_easy_escape(NULL, name, 0);
-    if (!escaped)
-        out_of_memory(0);
+    char *escaped = http_escape(name);
     char *url = xasprintf("%.*s/api/ext/machines/%s/cycle-time", (int)len, base, escaped);
-    curl_free(escaped);
+    free(escaped);
     return url;
 }
 
@@ -413,7 +407,7 @@ static void new_client(struct run *run)
                                         .connections = config->scheduler_connections,
                                         .idle_s = config->mtconnect_idle_s,
                                         .user_agent = "mtc-scheduler/" MTC_VERSION};
-    run->http = http_client_new(run->service->base, &http);
+    run->http = http_client_new(run->service->loop, &http);
 }
 
 void run_abort(struct run *run)
@@ -422,7 +416,7 @@ void run_abort(struct run *run)
         return;
     for (struct machine *machine = run->table; machine; machine = machine->hh.next) {
         if (machine->timer)
-            event_del(machine->timer);
+            timer_cancel(machine->timer);
     }
     reset(run);
     /* Requests under way go with their client. */
@@ -445,9 +439,7 @@ struct run *run_new(struct service *service, struct scheduler_metrics *metrics,
     run->changed = changed;
     run->arg = arg;
     run->last = &run->first;
-    run->turn = evtimer_new(service->base, on_turn, run);
-    if (!run->turn)
-        out_of_memory(0);
+    run->turn = timer_new(service->loop, on_turn, run);
     new_client(run);
     return run;
 }
@@ -457,7 +449,7 @@ void run_free(struct run *run)
     if (!run)
         return;
     http_client_free(run->http);
-    event_free(run->turn);
+    timer_free(run->turn);
     struct machine *machine = run->table, *next;
     HASH_CLEAR(hh, run->table); /* lets go of them all; their list is still whole */
     for (; machine; machine = next) {

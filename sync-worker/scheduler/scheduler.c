@@ -37,7 +37,7 @@ struct scheduler {
     struct intake *intake;
     struct newest newest;
     char *api_key_header;
-    struct event *timer;
+    struct timer *timer;
     int64_t due_ms;  /* next pull; INT64_MAX while one is under way */
     bool ask_due;    /* PostgreSQL knows when the next pull is due */
     int64_t last_ms; /* last statement sent */
@@ -62,14 +62,11 @@ static void pump(struct scheduler *scheduler);
 
 static void arm(struct scheduler *scheduler, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms < 1 ? 1 : ms);
-    event_add(scheduler->timer, &wait);
+    timer_in(scheduler->timer, ms < 1 ? 1 : ms);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct scheduler *scheduler = arg;
     if (once && scheduler->mode == OFFLINE && mono_ms() >= scheduler->once_until_ms) {
         log_error("PostgreSQL is not there; no pull was made");
@@ -87,11 +84,11 @@ static void query(struct scheduler *scheduler, const char *sql, int count,
     pg_conn_query(scheduler->pg, sql, count, values, done, scheduler);
 }
 
-static bool is_answer(struct scheduler *scheduler, const PGresult *result)
+static bool is_answer(struct scheduler *scheduler, const struct pg_error *error)
 {
-    if (PQresultStatus(result) == PGRES_TUPLES_OK)
+    if (!error)
         return true;
-    pg_conn_fail(scheduler->pg, PQresultErrorMessage(result));
+    pg_conn_fail(scheduler->pg, error->text);
     return false;
 }
 
@@ -131,10 +128,10 @@ static void set_due(struct scheduler *scheduler, double seconds)
     scheduler->due_ms = mono_ms() + (int64_t)(seconds * 1000);
 }
 
-static void on_due(const PGresult *result, void *arg)
+static void on_due(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, result))
+    if (!is_answer(scheduler, error))
         return;
     scheduler->ask_due = false;
     set_due(scheduler, once ? 0 : strtod(PQgetvalue(result, 0, 0), NULL));
@@ -150,10 +147,10 @@ static void ask_when_due(struct scheduler *scheduler)
     query(scheduler, "SELECT mtc.cycle_run_due($1)", 1, values, on_due);
 }
 
-static void on_machines(const PGresult *result, void *arg)
+static void on_machines(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, result))
+    if (!is_answer(scheduler, error))
         return;
     scheduler->run_changed = 0;
     metric_set(scheduler->metrics.machines, PQntuples(result));
@@ -171,10 +168,10 @@ static void start_run(struct scheduler *scheduler)
           NULL, on_machines);
 }
 
-static void on_part_applied(const PGresult *result, void *arg)
+static void on_part_applied(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, result))
+    if (!is_answer(scheduler, error))
         return;
     count_applied(scheduler, result);
     scheduler->run_changed += number(result, 0);
@@ -211,10 +208,10 @@ static void log_run(const char *text, const struct run_summary *summary, int cha
              LF_I("ms", (int64_t)(summary->seconds * 1000)));
 }
 
-static void on_run_recorded(const PGresult *result, void *arg)
+static void on_run_recorded(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, result))
+    if (!is_answer(scheduler, error))
         return;
     count_applied(scheduler, result);
     struct run_summary summary = run_summary(scheduler->run);
@@ -266,25 +263,18 @@ static void apply_part(struct scheduler *scheduler)
 
 /* --- what web-hooks brought --- */
 
-/* True for an error that lies in the data: class 22, or 23. */
-static bool is_data_error(const PGresult *result)
-{
-    const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    return state && (strncmp(state, "22", 2) == 0 || strncmp(state, "23", 2) == 0);
-}
-
-static void on_hooks_applied(const PGresult *result, void *arg)
+static void on_hooks_applied(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
     int unknown[UNKNOWN_MAX];
-    if (PQresultStatus(result) == PGRES_TUPLES_OK) {
+    if (!error) {
         count_applied(scheduler, result);
         intake_applied(scheduler->intake, unknown,
                        read_array(PQgetvalue(result, 0, 3), unknown, UNKNOWN_MAX));
-    } else if (is_data_error(result)) {
-        intake_refused(scheduler->intake, PQresultErrorMessage(result));
+    } else if (pg_error_is_data(error)) {
+        intake_refused(scheduler->intake, error->text);
     } else {
-        pg_conn_fail(scheduler->pg, PQresultErrorMessage(result));
+        pg_conn_fail(scheduler->pg, error->text);
         return;
     }
     pump(scheduler);
@@ -306,9 +296,10 @@ static bool apply_hooks(struct scheduler *scheduler)
 
 /* --- what to do next --- */
 
-static void on_alive(const PGresult *result, void *arg)
+static void on_alive(const PGresult *result, const struct pg_error *error, void *arg)
 {
-    if (is_answer(arg, result))
+    (void)result;
+    if (is_answer(arg, error))
         pump(arg);
 }
 
@@ -334,10 +325,10 @@ static void pump_active(struct scheduler *scheduler)
     }
 }
 
-static void on_lock(const PGresult *result, void *arg)
+static void on_lock(const PGresult *result, const struct pg_error *error, void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, result))
+    if (!is_answer(scheduler, error))
         return;
     if (PQgetvalue(result, 0, 0)[0] == 't') {
         scheduler->mode = ACTIVE;
@@ -389,7 +380,7 @@ static void on_pg_down(const char *reason, void *arg)
     struct scheduler *scheduler = arg;
     scheduler->mode = OFFLINE;
     metric_set(scheduler->metrics.active, 0);
-    event_del(scheduler->timer);
+    timer_cancel(scheduler->timer);
     run_abort(scheduler->run);
     intake_stop(scheduler->intake);
     newest_clear(&scheduler->newest);
@@ -456,7 +447,7 @@ void scheduler_drain(void *state)
 {
     struct scheduler *scheduler = state;
     scheduler->draining = true;
-    event_del(scheduler->timer);
+    timer_cancel(scheduler->timer);
     run_abort(scheduler->run);
     intake_on_conn_down(scheduler->intake);
     if (scheduler->conn)
@@ -469,7 +460,8 @@ void scheduler_reload(void *state)
 {
     struct scheduler *scheduler = state;
     char error[256];
-    if (!settings_read_api_key(scheduler->service, &scheduler->api_key_header, error, sizeof error))
+    if (!settings_read_api_key(scheduler->service->config, &scheduler->api_key_header, error,
+                               sizeof error))
         log_error("API key not read; going on with the one before", LF_S("reason", error));
     run_set_api_key(scheduler->run, scheduler->api_key_header);
 }
@@ -531,16 +523,17 @@ static bool connect_all(struct scheduler *scheduler, char *error, size_t error_s
     struct service *service = scheduler->service;
     /* The broker forgets what is acked: these commits must be on disk. */
     struct pg_conn_settings pg = settings_pg(
-        service, "SET synchronous_commit = on; SET idle_session_timeout = '4s'; SET jit = off");
-    struct amqp_conn_settings amqp = settings_amqp(service);
-    if (!settings_read_api_key(service, &scheduler->api_key_header, error, error_size))
+        service->config, service->connection_name,
+        "SET synchronous_commit = on; SET idle_session_timeout = '4s'; SET jit = off");
+    struct amqp_conn_settings amqp = settings_amqp(service->config, service->connection_name);
+    if (!settings_read_api_key(service->config, &scheduler->api_key_header, error, error_size))
         return false;
     run_set_api_key(scheduler->run, scheduler->api_key_header);
-    scheduler->pg = pg_conn_new(service->base, service->resolver, &pg, &pg_events, scheduler, error,
+    scheduler->pg = pg_conn_new(service->loop, service->resolver, &pg, &pg_events, scheduler, error,
                                 error_size);
     if (!scheduler->pg || once)
         return scheduler->pg != NULL;
-    scheduler->conn = amqp_conn_new(service->base, service->resolver, &amqp, &amqp_events,
+    scheduler->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &amqp_events,
                                     scheduler, error, error_size);
     return scheduler->conn != NULL;
 }
@@ -551,9 +544,7 @@ void *scheduler_start(struct service *service)
     char error[256] = "";
     scheduler->service = service;
     scheduler->due_ms = INT64_MAX;
-    scheduler->timer = evtimer_new(service->base, on_timer, scheduler);
-    if (!scheduler->timer)
-        out_of_memory(0);
+    scheduler->timer = timer_new(service->loop, on_timer, scheduler);
     add_metrics(scheduler);
     scheduler->run = run_new(service, &scheduler->metrics, &scheduler->newest, on_work, scheduler);
     scheduler->intake = intake_new(service, &scheduler->metrics, &scheduler->newest, on_work,
@@ -579,7 +570,7 @@ void scheduler_stop(void *state)
     run_free(scheduler->run);
     intake_free(scheduler->intake);
     newest_clear(&scheduler->newest);
-    event_free(scheduler->timer);
+    timer_free(scheduler->timer);
     free(scheduler->api_key_header);
     free(scheduler);
 }

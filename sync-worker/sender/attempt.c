@@ -122,7 +122,7 @@ static void on_breaker_opened(struct sender *sender, const struct http_result *r
         held->streak = 0;
         held->streak_attempts = 0;
         if (lane->state == LANE_WAITING) {
-            event_del(lane->retry);
+            timer_cancel(lane->retry);
             lane_ready(lane, false);
         }
     }
@@ -247,8 +247,9 @@ static void send_head(struct sender *sender, struct lane *lane)
 
 /* --- has it been sent before? --- */
 
-static void on_looked_up(const redisReply *reply, void *arg)
+static void on_looked_up(const redisReply *reply, const struct redis_error *error, void *arg)
 {
+    (void)error; /* what Redis does not know and what it can't say is sent, both */
     struct lane *lane = arg;
     struct sender *sender = sender_of(lane);
     struct held *held = lane->first;
@@ -300,7 +301,6 @@ void attempt_run(struct sender *sender)
            breaker_allows(&sender->breaker, http_client_under_way(sender->http), now))
         start_head(sender, lanes_take(&sender->lanes));
     if (sender->lanes.run_first && !sender->paused && sender->breaker.state == BREAKER_OPEN) {
-        struct timeval wait = ms_to_timeval(sender->breaker.probe_at_ms - now + 1);
-        event_add(sender->run, &wait);
+        timer_in(sender->run, sender->breaker.probe_at_ms - now + 1);
     }
 }

@@ -7,11 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg),
-                void *arg)
+void lanes_init(struct lanes *lanes, struct loop *loop, void (*on_retry)(void *arg), void *arg)
 {
     memset(lanes, 0, sizeof *lanes);
-    lanes->base = base;
+    lanes->loop = loop;
     lanes->run_last = &lanes->run_first;
     lanes->on_retry = on_retry;
     lanes->arg = arg;
@@ -61,7 +60,7 @@ static void lane_free(struct lane *lane)
     HASH_DELETE(hh, lane->lanes->table, lane);
     lane->lanes->count--;
     if (lane->retry)
-        event_free(lane->retry);
+        timer_free(lane->retry);
     free(lane->machine);
     free(lane);
 }
@@ -99,10 +98,8 @@ void lane_ready(struct lane *lane, bool first)
     queue(lane, first);
 }
 
-static void on_retry(evutil_socket_t fd, short what, void *arg)
+static void on_retry(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct lane *lane = arg;
     queue(lane, false);
     lane->lanes->on_retry(lane->lanes->arg);
@@ -111,11 +108,8 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 void lane_wait(struct lane *lane, int64_t ms)
 {
     if (!lane->retry)
-        lane->retry = evtimer_new(lane->lanes->base, on_retry, lane);
-    if (!lane->retry)
-        out_of_memory(0);
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(lane->retry, &wait);
+        lane->retry = timer_new(lane->lanes->loop, on_retry, lane);
+    timer_in(lane->retry, ms);
     lane->state = LANE_WAITING;
 }
 
@@ -172,7 +166,7 @@ void lanes_drop(struct lanes *lanes, const struct partition *partition)
         if (lane->state == LANE_READY)
             unqueue(lane);
         if (lane->state == LANE_WAITING)
-            event_del(lane->retry);
+            timer_cancel(lane->retry);
         if (lane->first)
             queue(lane, false);
         else

@@ -9,7 +9,7 @@
 
 #include "held.h"
 
-#include <event2/event.h>
+#include "base/timer.h"
 #include <uthash.h>
 
 enum lane_state {
@@ -27,13 +27,13 @@ struct lane {
     enum lane_state state;
     struct held *first, **last;
     struct lanes *lanes;
-    struct event *retry; /* made when first needed */
+    struct timer *retry; /* made when first needed */
     struct lane *run_next;
     UT_hash_handle hh;
 };
 
 struct lanes {
-    struct event_base *base;
+    struct loop *loop;
     struct lane *table;
     struct lane *run_first, **run_last;
     int count, held_count;
@@ -42,8 +42,7 @@ struct lanes {
     void *arg;
 };
 
-void lanes_init(struct lanes *lanes, struct event_base *base, void (*on_retry)(void *arg),
-                void *arg);
+void lanes_init(struct lanes *lanes, struct loop *loop, void (*on_retry)(void *arg), void *arg);
 void lanes_free(struct lanes *lanes); /* frees the events too */
 
 /* Puts an event behind the others of its machine. */

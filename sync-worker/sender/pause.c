@@ -11,7 +11,7 @@
 
 struct pause {
     struct sender *sender;
-    struct event *timer;
+    struct timer *timer;
 };
 
 static void on_count(struct amqp_chan *chan, const amqp_method_t *reply, void *arg)
@@ -31,10 +31,8 @@ void pause_look(struct pause *pause)
                    AMQP_QUEUE_DECLARE_OK_METHOD, on_count, pause);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void on_timer(void *arg)
 {
-    (void)fd;
-    (void)what;
     pause_look(arg);
 }
 
@@ -42,11 +40,8 @@ struct pause *pause_new(struct sender *sender)
 {
     struct pause *pause = xcalloc(1, sizeof *pause);
     pause->sender = sender;
-    pause->timer = event_new(sender->service->base, -1, EV_PERSIST, on_timer, pause);
-    if (!pause->timer)
-        out_of_memory(0);
-    struct timeval period = ms_to_timeval(LOOK_MS);
-    event_add(pause->timer, &period);
+    pause->timer = timer_new(sender->service->loop, on_timer, pause);
+    timer_every(pause->timer, LOOK_MS);
     return pause;
 }
 
@@ -54,6 +49,6 @@ void pause_free(struct pause *pause)
 {
     if (!pause)
         return;
-    event_free(pause->timer);
+    timer_free(pause->timer);
     free(pause);
 }

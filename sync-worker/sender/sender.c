@@ -22,13 +22,11 @@
 
 void sender_run_soon(struct sender *sender)
 {
-    event_active(sender->run, EV_TIMEOUT, 0);
+    timer_soon(sender->run);
 }
 
-static void on_run(evutil_socket_t fd, short what, void *arg)
+static void on_run(void *arg)
 {
-    (void)fd;
-    (void)what;
     attempt_run(arg);
 }
 
@@ -44,10 +42,8 @@ static void on_lane_ready(void *arg)
  * (consumer_timeout): what nears that goes back first, and is delivered again at once, with the
  * clock started anew.
  */
-static void on_hold_check(evutil_socket_t fd, short what, void *arg)
+static void on_hold_check(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct sender *sender = arg;
     int64_t limit = mono_ms() - sender->service->config->sender_hold_max_s * 1000;
     for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
@@ -187,10 +183,8 @@ void sender_hand_back(struct sender *sender)
     sender_on_work_done(sender);
 }
 
-static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
+static void on_drain_limit(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct sender *sender = arg;
     log_warn("requests still under way; the broker keeps their events",
              LF_I("in_flight", http_client_under_way(sender->http)));
@@ -201,9 +195,8 @@ static void on_drain_limit(evutil_socket_t fd, short what, void *arg)
 void sender_drain(void *state)
 {
     struct sender *sender = state;
-    struct timeval limit = ms_to_timeval(sender->service->config->sender_drain_s * 1000);
     sender->draining = true;
-    event_add(sender->drain_timer, &limit);
+    timer_in(sender->drain_timer, sender->service->config->sender_drain_s * 1000);
     sender_hand_back(sender);
 }
 
@@ -219,7 +212,8 @@ bool sender_ready(const void *state, const char **why)
 void sender_read_api_key(struct sender *sender)
 {
     char error[256];
-    if (!settings_read_api_key(sender->service, &sender->api_key_header, error, sizeof error))
+    if (!settings_read_api_key(sender->service->config, &sender->api_key_header, error,
+                               sizeof error))
         log_error("API key not read; going on with the one before", LF_S("reason", error));
 }
 
@@ -290,17 +284,17 @@ static bool connect_all(struct sender *sender, char *error, size_t error_size)
                                         .connections = config->mtconnect_connections,
                                         .idle_s = config->mtconnect_idle_s,
                                         .user_agent = "mtc-sender/" MTC_VERSION};
-    struct redis_conn_settings redis = settings_redis(service);
-    struct amqp_conn_settings amqp = settings_amqp(service);
-    if (!settings_read_api_key(service, &sender->api_key_header, error, error_size))
+    struct redis_conn_settings redis = settings_redis(service->config);
+    struct amqp_conn_settings amqp = settings_amqp(service->config, service->connection_name);
+    if (!settings_read_api_key(service->config, &sender->api_key_header, error, error_size))
         return false;
-    sender->http = http_client_new(service->base, &http);
+    sender->http = http_client_new(service->loop, &http);
     if (*config->redis_url) {
-        sender->redis = redis_conn_new(service->base, service->resolver, &redis, error, error_size);
+        sender->redis = redis_conn_new(service->loop, service->resolver, &redis, error, error_size);
         if (!sender->redis)
             return false;
     }
-    sender->conn = amqp_conn_new(service->base, service->resolver, &amqp, &events, sender, error,
+    sender->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &events, sender, error,
                                  error_size);
     return sender->conn != NULL;
 }
@@ -318,20 +312,17 @@ void *sender_start(struct service *service)
         sender->partitions[p].index = p;
         topology_partition_name(p, sender->partitions[p].name);
     }
-    lanes_init(&sender->lanes, service->base, on_lane_ready, sender);
+    lanes_init(&sender->lanes, service->loop, on_lane_ready, sender);
     breaker_init(&sender->breaker, (int)config->sender_breaker_failures,
                  config->sender_breaker_pause_min_ms, config->sender_breaker_pause_max_ms,
                  (int)config->mtconnect_connections);
     sender->recent = recent_new();
     sender->settle = settle_new(sender);
     sender->pause = pause_new(sender);
-    sender->run = evtimer_new(service->base, on_run, sender);
-    sender->hold_timer = event_new(service->base, -1, EV_PERSIST, on_hold_check, sender);
-    sender->drain_timer = evtimer_new(service->base, on_drain_limit, sender);
-    if (!sender->run || !sender->hold_timer || !sender->drain_timer)
-        out_of_memory(0);
-    struct timeval period = ms_to_timeval(HOLD_CHECK_MS);
-    event_add(sender->hold_timer, &period);
+    sender->run = timer_new(service->loop, on_run, sender);
+    sender->hold_timer = timer_new(service->loop, on_hold_check, sender);
+    sender->drain_timer = timer_new(service->loop, on_drain_limit, sender);
+    timer_every(sender->hold_timer, HOLD_CHECK_MS);
     add_metrics(sender);
     if (!connect_all(sender, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
@@ -355,9 +346,9 @@ void sender_stop(void *state)
     lanes_free(&sender->lanes);
     amqp_conn_free(sender->conn);
     recent_free(sender->recent);
-    event_free(sender->run);
-    event_free(sender->hold_timer);
-    event_free(sender->drain_timer);
+    timer_free(sender->run);
+    timer_free(sender->hold_timer);
+    timer_free(sender->drain_timer);
     free(sender->partitions);
     free(sender->api_key_header);
     free(sender);

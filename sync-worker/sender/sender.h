@@ -41,7 +41,7 @@ struct sender {
     struct recent *recent;
     struct settle *settle;
     struct breaker breaker;
-    struct event *run, *hold_timer, *drain_timer;
+    struct timer *run, *hold_timer, *drain_timer;
     char *api_key_header; /* "X-API-Key: ..." or NULL */
     bool handing_back; /* nothing new is started; the connection closes when nothing is under way */
     bool draining, closing;

@@ -24,7 +24,7 @@ struct settle {
     struct publication *first, **last; /* in tag order */
     struct held **waiting;             /* events whose outcomes wait for company */
     int waiting_count;
-    struct event *flush_timer;
+    struct timer *flush_timer;
 };
 
 /* One thing less to wait for; after the last the delivery is acked. */
@@ -82,14 +82,14 @@ void settle_on_channel_down(struct settle *settle)
     for (int i = 0; i < settle->waiting_count; i++)
         done_with(settle->waiting[i]);
     settle->waiting_count = 0;
-    event_del(settle->flush_timer);
+    timer_cancel(settle->flush_timer);
 }
 
 /* --- outcomes --- */
 
 void settle_flush(struct settle *settle)
 {
-    event_del(settle->flush_timer);
+    timer_cancel(settle->flush_timer);
     if (settle->waiting_count == 0)
         return;
     size_t len;
@@ -104,10 +104,8 @@ void settle_flush(struct settle *settle)
     settle->waiting_count = 0;
 }
 
-static void on_flush(evutil_socket_t fd, short what, void *arg)
+static void on_flush(void *arg)
 {
-    (void)fd;
-    (void)what;
     settle_flush(arg);
 }
 
@@ -122,17 +120,17 @@ static void tell_outcome(struct settle *settle, struct held *held)
         config->sender_outcome_delay_ms == 0) {
         settle_flush(settle);
     } else if (settle->waiting_count == 1) {
-        struct timeval wait = ms_to_timeval(config->sender_outcome_delay_ms);
-        event_add(settle->flush_timer, &wait);
+        timer_in(settle->flush_timer, config->sender_outcome_delay_ms);
     }
 }
 
 /* --- sent keys --- */
 
-static void on_sent_key(const redisReply *reply, void *arg)
+static void on_sent_key(const redisReply *reply, const struct redis_error *error, void *arg)
 {
-    if (reply && reply->type == REDIS_REPLY_ERROR)
-        log_warn("Redis refuses a sent key", LF_S("reason", reply->str));
+    (void)reply;
+    if (error && error->refused)
+        log_warn("Redis refuses a sent key", LF_S("reason", error->text));
     done_with(arg);
 }
 
@@ -269,9 +267,7 @@ struct settle *settle_new(struct sender *sender)
     settle->last = &settle->first;
     settle->waiting = xcalloc((size_t)sender->service->config->sender_outcome_batch,
                               sizeof(struct held *));
-    settle->flush_timer = evtimer_new(sender->service->base, on_flush, settle);
-    if (!settle->flush_timer)
-        out_of_memory(0);
+    settle->flush_timer = timer_new(sender->service->loop, on_flush, settle);
     return settle;
 }
 
@@ -280,7 +276,7 @@ void settle_free(struct settle *settle)
     if (!settle)
         return;
     settle_on_channel_down(settle);
-    event_free(settle->flush_timer);
+    timer_free(settle->flush_timer);
     free(settle->waiting);
     free(settle);
 }

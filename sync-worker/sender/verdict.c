@@ -6,8 +6,7 @@ static enum verdict verdict_of_silence(const struct http_result *result, bool re
     /* The server closes idle connections; one that died before a byte came back says nothing about
      * the event, and the key makes the repeat safe (RFC 9110, section 9.2.2). A timeout is another
      * matter. */
-    if (!repeated && result->reused && result->nothing_read &&
-        result->code != CURLE_OPERATION_TIMEDOUT)
+    if (!repeated && result->reused && result->nothing_read && result->end != HTTP_TIMED_OUT)
         return VERDICT_REPEAT;
     return VERDICT_RETRY;
 }
@@ -28,12 +27,10 @@ enum verdict verdict_of(const struct http_result *result, bool repeated)
 
 enum evidence evidence_of(const struct http_result *result)
 {
-    switch (result->code) {
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
+    switch (result->end) {
+    case HTTP_NO_NAME:
+    case HTTP_NO_CONNECTION:
+    case HTTP_NO_TLS:
         return EVIDENCE_UNREACHABLE;
     default:
         break;

@@ -58,7 +58,7 @@ struct faults {
 struct later { /* an exchange that is waiting for its time */
     struct faults *faults;
     struct http_exchange *exchange;
-    struct event *timer;
+    struct timer *timer;
     enum action action;
     int64_t ms;
     size_t sent;
@@ -94,7 +94,7 @@ static void later_free(struct later *later)
         later->faults->laters = later->next;
     if (later->next)
         later->next->previous = later->previous;
-    event_free(later->timer);
+    timer_free(later->timer);
     free(later);
 }
 
@@ -227,15 +227,12 @@ static bool drip_one(struct later *later)
         send(http_fd(later->exchange), head + later->sent, 1, MSG_NOSIGNAL) != 1)
         return false;
     later->sent++;
-    struct timeval wait = ms_to_timeval(later->ms);
-    event_add(later->timer, &wait);
+    timer_in(later->timer, later->ms);
     return true;
 }
 
-static void on_later(evutil_socket_t fd, short what, void *arg)
+static void on_later(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct later *later = arg;
     struct sim *sim = later->faults->sim;
     if (later->action == FAULT_DRIP && drip_one(later))
@@ -258,11 +255,8 @@ static void do_later(struct faults *faults, struct http_exchange *exchange, enum
     if (faults->laters)
         faults->laters->previous = later;
     faults->laters = later;
-    later->timer = evtimer_new(faults->sim->base, on_later, later);
-    if (!later->timer)
-        out_of_memory(0);
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(later->timer, &wait);
+    later->timer = timer_new(faults->sim->loop, on_later, later);
+    timer_in(later->timer, ms);
 }
 
 static void answer_status(struct http_exchange *exchange, const struct rule *rule)

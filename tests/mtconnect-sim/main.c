@@ -1,10 +1,11 @@
 /* main.c - mtconnect-sim: options, start, stop; see sim.h */
 #include "sim.h"
+#include "base/secret.h"
 #include "suite/config.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
-#include <curl/curl.h>
+#include <event2/event.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)number;
     (void)what;
-    event_base_loopexit(arg, NULL);
+    loop_stop(arg);
 }
 
 struct settings {
@@ -133,7 +134,7 @@ static bool start(struct sim *sim, const struct settings *settings, char *error,
     if (settings->webhook_secret_file &&
         !(sim->webhook_secret = secret_read(settings->webhook_secret_file, error, error_size)))
         return false;
-    sim->control = http_server_new(sim->base, settings->control, &control_limits,
+    sim->control = http_server_new(sim->loop, settings->control, &control_limits,
                                    control_on_request, sim, error, error_size);
     if (!sim->control || !service_up(sim, error, error_size))
         return false;
@@ -159,21 +160,21 @@ int main(int argc, char **argv)
         return status;
     log_init("mtconnect-sim");
     signal(SIGPIPE, SIG_IGN);
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-    sim.base = event_base_new();
+    http_client_global_init();
+    sim.loop = loop_new();
     sim.faults = faults_new(&sim, settings.seed);
     sim.record = record_new(settings.record_max);
     sim.webhooks = webhooks_new(&sim);
     sim.cycles = cycles_new();
-    struct event *term = evsignal_new(sim.base, SIGTERM, on_signal, sim.base);
-    struct event *interrupt = evsignal_new(sim.base, SIGINT, on_signal, sim.base);
-    if (!sim.base || !term || !interrupt)
+    struct event *term = evsignal_new(loop_events(sim.loop), SIGTERM, on_signal, sim.loop);
+    struct event *interrupt = evsignal_new(loop_events(sim.loop), SIGINT, on_signal, sim.loop);
+    if (!term || !interrupt)
         out_of_memory(0);
     event_add(term, NULL);
     event_add(interrupt, NULL);
     bool started = start(&sim, &settings, error, sizeof error);
     if (started)
-        event_base_dispatch(sim.base);
+        loop_run(sim.loop);
     else
         fprintf(stderr, "mtconnect-sim: %s\n", error);
     service_down(&sim);
@@ -189,7 +190,7 @@ int main(int argc, char **argv)
     free(sim.webhook_secret);
     event_free(term);
     event_free(interrupt);
-    event_base_free(sim.base);
-    curl_global_cleanup();
+    loop_free(sim.loop);
+    http_client_global_cleanup();
     return started ? 0 : 1;
 }

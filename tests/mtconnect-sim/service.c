@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/xalloc.h"
 
+#include <microhttpd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -278,7 +279,7 @@ bool service_up(struct sim *sim, char *error, size_t error_size)
 {
     if (sim->server)
         return true;
-    sim->server = http_server_new(sim->base, sim->address, &sim->limits, service_on_request, sim,
+    sim->server = http_server_new(sim->loop, sim->address, &sim->limits, service_on_request, sim,
                                   error, error_size);
     return sim->server != NULL;
 }

@@ -16,7 +16,7 @@
 #include "net/http_client.h"
 #include "net/http_server.h"
 
-#include <event2/event.h>
+#include "base/timer.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ struct webhooks;
 struct cycles;
 
 struct sim {
-    struct event_base *base;
+    struct loop *loop;
     enum sim_mode mode;
     bool check_keys;     /* answer 409 for a key seen before */
     bool deployed_cycle; /* shape of the cycle-time answer */

@@ -38,7 +38,7 @@ struct sending {
     char *url, *key, *body;
     const char *signature; /* one of signatures[] */
     int retry_ms;          /* 0: once is all */
-    struct event *timer;
+    struct timer *timer;
     struct sending *next, *previous;
 };
 
@@ -52,7 +52,7 @@ static void sending_free(struct sending *sending)
         sending->webhooks->all = sending->next;
     if (sending->next)
         sending->next->previous = sending->previous;
-    event_free(sending->timer);
+    timer_free(sending->timer);
     free(sending->url);
     free(sending->key);
     free(sending->body);
@@ -65,7 +65,7 @@ struct webhooks *webhooks_new(struct sim *sim)
         .timeout_ms = 3000, .connections = 512, .idle_s = 4, .user_agent = "mtconnect-sim"};
     struct webhooks *webhooks = xcalloc(1, sizeof *webhooks);
     webhooks->sim = sim;
-    webhooks->client = http_client_new(sim->base, &settings);
+    webhooks->client = http_client_new(sim->loop, &settings);
     return webhooks;
 }
 
@@ -138,8 +138,7 @@ static int sign(const struct sending *sending, char lines[][HEADER], int count)
 
 static void arm(struct sending *sending, int64_t ms)
 {
-    struct timeval wait = ms_to_timeval(ms);
-    event_add(sending->timer, &wait);
+    timer_in(sending->timer, ms);
 }
 
 static void count_answer(struct webhooks *webhooks, long status)
@@ -173,10 +172,8 @@ static void on_sent(const struct http_result *result, void *arg)
         sending_free(sending);
 }
 
-static void on_time(evutil_socket_t fd, short what, void *arg)
+static void on_time(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct sending *sending = arg;
     struct http_request request = {
         .method = "POST", .url = sending->url, .body = sending->body, .len = strlen(sending->body)};
@@ -212,9 +209,7 @@ static void send_later(struct webhooks *webhooks, const char *url, const json_t 
     sending->body = xstrdup(body);
     sending->signature = signature_of(told);
     sending->retry_ms = (int)json_integer_value(json_object_get(told, "retry_ms"));
-    sending->timer = evtimer_new(webhooks->sim->base, on_time, sending);
-    if (!sending->timer)
-        out_of_memory(0);
+    sending->timer = timer_new(webhooks->sim->loop, on_time, sending);
     sending->next = webhooks->all;
     if (webhooks->all)
         webhooks->all->previous = sending;

@@ -3,6 +3,8 @@
 #include "suite/envelope.h"
 #include "base/xalloc.h"
 
+#include <event2/buffer.h>
+
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,6 @@
 /* test_common.c - configuration, secrets, logs, metrics, time, backoff */
 #include "unit.h"
+#include "base/secret.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "suite/config.h"
@@ -77,7 +78,7 @@ static void passwords_are_redacted(void **state)
         {"http://h/a:b@c", "http://h/a:b@c"},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
-        char *safe = config_redact(table[i][0]);
+        char *safe = secret_redact(table[i][0]);
         assert_string_equal(safe, table[i][1]);
         free(safe);
     }

@@ -25,7 +25,7 @@ static struct held *make(const char *machine, int number, int partition)
 }
 
 struct fixture {
-    struct event_base *base;
+    struct loop *loop;
     struct lanes lanes;
     int retries;
 };
@@ -33,8 +33,8 @@ struct fixture {
 static int set_up(void **state)
 {
     struct fixture *fixture = xcalloc(1, sizeof *fixture);
-    fixture->base = event_base_new();
-    lanes_init(&fixture->lanes, fixture->base, on_retry, &fixture->retries);
+    fixture->loop = loop_new();
+    lanes_init(&fixture->lanes, fixture->loop, on_retry, &fixture->retries);
     *state = fixture;
     return 0;
 }
@@ -43,7 +43,7 @@ static int tear_down(void **state)
 {
     struct fixture *fixture = *state;
     lanes_free(&fixture->lanes);
-    event_base_free(fixture->base);
+    loop_free(fixture->loop);
     free(fixture);
     return 0;
 }
@@ -85,7 +85,7 @@ static void a_waiting_lane_comes_back_by_itself(void **state)
     assert_null(lanes_take(&fixture->lanes));
     lanes_push(&fixture->lanes, make("A", 2, 0));
     assert_null(lanes_take(&fixture->lanes)); /* what comes later waits too */
-    event_base_loop(fixture->base, EVLOOP_ONCE);
+    loop_run(fixture->loop);
     assert_int_equal(fixture->retries, 1);
     assert_ptr_equal(lanes_take(&fixture->lanes), lane);
     expect_pop(lane, "1");

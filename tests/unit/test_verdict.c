@@ -4,7 +4,7 @@
 
 static struct http_result answer(long status)
 {
-    return (struct http_result){.status = status, .code = CURLE_OK, .error = ""};
+    return (struct http_result){.status = status, .end = HTTP_COMPLETE, .error = ""};
 }
 
 static void statuses(void **state)
@@ -36,9 +36,9 @@ static void statuses(void **state)
 static void a_status_counts_even_if_the_body_was_cut_off(void **state)
 {
     (void)state;
-    struct http_result result = {.status = 201, .code = CURLE_PARTIAL_FILE, .error = "cut"};
+    struct http_result result = {.status = 201, .end = HTTP_BROKEN, .error = "cut"};
     assert_int_equal(verdict_of(&result, false), VERDICT_DELIVERED);
-    result.code = CURLE_OPERATION_TIMEDOUT;
+    result.end = HTTP_TIMED_OUT;
     assert_int_equal(verdict_of(&result, false), VERDICT_DELIVERED);
 }
 
@@ -46,7 +46,7 @@ static void only_a_reused_connection_that_died_silently_is_repeated_for_free(voi
 {
     (void)state;
     struct http_result result = {
-        .code = CURLE_GOT_NOTHING, .reused = true, .nothing_read = true, .error = "x"};
+        .end = HTTP_BROKEN, .reused = true, .nothing_read = true, .error = "x"};
     assert_int_equal(verdict_of(&result, false), VERDICT_REPEAT);
     assert_int_equal(verdict_of(&result, true), VERDICT_RETRY);
     result.reused = false;
@@ -55,7 +55,7 @@ static void only_a_reused_connection_that_died_silently_is_repeated_for_free(voi
     result.nothing_read = false;
     assert_int_equal(verdict_of(&result, false), VERDICT_RETRY);
     result.nothing_read = true;
-    result.code = CURLE_OPERATION_TIMEDOUT;
+    result.end = HTTP_TIMED_OUT;
     assert_int_equal(verdict_of(&result, false), VERDICT_RETRY);
 }
 
@@ -72,9 +72,9 @@ static void evidence(void **state)
     assert_int_equal(evidence_of(&result), EVIDENCE_TROUBLE);
     result = answer(401);
     assert_int_equal(evidence_of(&result), EVIDENCE_REFUSED);
-    result = (struct http_result){.code = CURLE_COULDNT_CONNECT, .error = "x"};
+    result = (struct http_result){.end = HTTP_NO_CONNECTION, .error = "x"};
     assert_int_equal(evidence_of(&result), EVIDENCE_UNREACHABLE);
-    result.code = CURLE_OPERATION_TIMEDOUT;
+    result.end = HTTP_TIMED_OUT;
     assert_int_equal(evidence_of(&result), EVIDENCE_TROUBLE);
 }
 
