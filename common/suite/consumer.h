@@ -51,9 +51,9 @@ struct consumer_events {
 
 struct consumer *consumer_new(const struct consumer_settings *settings,
                               const struct consumer_events *events, void *arg);
-void consumer_free(struct consumer *consumer); /* NULL is fine */
+void consumer_free(struct consumer *consumer); /* after its connection; NULL is fine */
 
-/* Consumes from now on; conn is up and the topology is declared. */
+/* Consumes from now on; conn is up, the topology is declared; it is the same connection every time. */
 void consumer_start(struct consumer *consumer, struct amqp_conn *conn);
 /* Gives everything back to the broker, and consumes no more. */
 void consumer_stop(struct consumer *consumer);

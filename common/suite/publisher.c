@@ -70,6 +70,8 @@ static void tell(struct waiting *list, bool confirmed)
 static void on_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack, void *arg)
 {
     struct publisher *publisher = arg;
+    if (chan != publisher->chan) /* one its owner has given up */
+        return;
     if (!ack) { /* what followed may have been taken: nobody can tell without beginning anew */
         amqp_conn_fail(amqp_chan_conn(chan), "the broker refused a message");
         return;
@@ -88,6 +90,8 @@ static void on_return(struct amqp_chan *chan, struct amqp_incoming *incoming, vo
 {
     const struct publisher *publisher = arg;
     char text[160];
+    if (chan != publisher->chan)
+        return;
     snprintf(text, sizeof text, "%s was returned: %d %.*s", publisher->what, incoming->reply_code,
              (int)(incoming->reply_text.len < 80 ? incoming->reply_text.len : 80),
              (const char *)incoming->reply_text.bytes);
@@ -108,8 +112,11 @@ static void lose(struct publisher *publisher)
 
 static void on_closed(struct amqp_chan *chan, int code, const char *text, void *arg)
 {
+    struct publisher *publisher = arg;
     (void)code; /* never 0: a publisher's channel is not closed but with its connection */
-    lose(arg);
+    if (chan != publisher->chan)
+        return;
+    lose(publisher);
     amqp_conn_fail(amqp_chan_conn(chan), text);
 }
 

@@ -34,7 +34,8 @@ typedef void (*publisher_done)(bool confirmed, void *arg);
 /* what: what is published, for messages ("a dead letter"); borrowed. */
 struct publisher *publisher_new(struct amqp_conn *conn, const char *what,
                                 const struct publisher_events *events, void *arg);
-void publisher_free(struct publisher *publisher); /* NULL is fine; no callback follows */
+/* After its connection has been freed: channels know their publisher. NULL is fine; nothing is called. */
+void publisher_free(struct publisher *publisher);
 
 /* The connection is up: declares the topology of this many partitions, then opens the channel. */
 void publisher_declare_and_open(struct publisher *publisher, int partitions);

@@ -37,6 +37,20 @@ struct redis_conn_settings settings_redis(const struct config *config)
     };
 }
 
+struct mtconnect_settings settings_mtconnect(const struct config *config, const char *user_agent)
+{
+    return (struct mtconnect_settings){
+        .base_url = config->mtconnect_base_url,
+        .api_key_file = config->mtconnect_api_key_file,
+        .timeout_ms = config->mtconnect_timeout_ms,
+        .connections = config->mtconnect_connections,
+        .idle_s = config->mtconnect_idle_s,
+        /* One bound for all who obey Retry-After; the option is called after the first of them. */
+        .retry_after_max_ms = config->sender_retry_after_max_s * 1000,
+        .user_agent = user_agent,
+    };
+}
+
 bool settings_read_api_key(const struct config *config, char **header, char *error,
                            size_t error_size)
 {
