@@ -1,6 +1,7 @@
 /* pg_conn.c - a PostgreSQL session that never stops the loop and always comes back; see
  * pg_conn.h */
 #include "net/pg_conn.h"
+#include "net/pg_address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -14,7 +15,6 @@
 #include <string.h>
 
 #define STATEMENT_LIMIT_MS 30000
-#define PARAMETERS_MAX     64
 
 enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_PREPARING, PG_UP };
 
@@ -25,10 +25,7 @@ struct pg_conn {
     struct pg_conn_events events;
     void *arg;
     enum pg_state state;
-    PQconninfoOption *options;
-    char *hosts, *next_host; /* copy of the host list being resolved; what is left of it */
-    char *addresses;         /* hostaddr list so far */
-    struct resolve_query *lookup;
+    struct pg_address *address;
     PGconn *pg;
     struct event *socket; /* for reading, and for writing while libpq wants it */
     struct timer *timer, *failed;
@@ -42,7 +39,6 @@ struct pg_conn {
 };
 
 static void start_attempt(struct pg_conn *conn);
-static void resolve_next(struct pg_conn *conn);
 static void on_socket(evutil_socket_t fd, short what, void *arg);
 
 static void arm(struct pg_conn *conn, int64_t ms)
@@ -62,18 +58,13 @@ void pg_conn_fail(struct pg_conn *conn, const char *reason)
 
 static void drop_session(struct pg_conn *conn)
 {
-    if (conn->lookup)
-        resolve_cancel(conn->lookup);
-    conn->lookup = NULL;
+    pg_address_cancel(conn->address);
     if (conn->socket)
         event_free(conn->socket);
     conn->socket = NULL;
     if (conn->pg)
         PQfinish(conn->pg);
     conn->pg = NULL;
-    free(conn->hosts);
-    free(conn->addresses);
-    conn->hosts = conn->addresses = NULL;
     PQclear(conn->result);
     conn->result = NULL;
     conn->under_way = false;
@@ -296,67 +287,25 @@ static void on_timer(void *arg)
                      conn->state == PG_UP ? "no answer to a statement" : "no connection in time");
 }
 
-struct parameters {
-    const char *keys[PARAMETERS_MAX], *values[PARAMETERS_MAX];
-    int count;
-};
+/* --- connecting --- */
 
-static void add_parameter(struct parameters *parameters, const char *key, const char *value)
+static void on_resolved(const char *error, void *arg)
 {
-    if (parameters->count < PARAMETERS_MAX - 1) {
-        parameters->keys[parameters->count] = key;
-        parameters->values[parameters->count++] = value;
+    struct pg_conn *conn = arg;
+    struct pg_parameters parameters;
+    char problem[256], *password = NULL;
+    if (error) {
+        pg_conn_fail(conn, error);
+        return;
     }
-}
-
-static bool is_set(const struct pg_conn *conn, const char *key)
-{
-    for (const PQconninfoOption *option = conn->options; option->keyword; option++) {
-        if (strcmp(option->keyword, key) == 0)
-            return option->val != NULL;
-    }
-    return false;
-}
-
-static const char *option_value(const struct pg_conn *conn, const char *key)
-{
-    for (const PQconninfoOption *option = conn->options; option->keyword; option++) {
-        if (strcmp(option->keyword, key) == 0)
-            return option->val;
-    }
-    return NULL;
-}
-
-static void connect_now(struct pg_conn *conn)
-{
-    /* A peer that vanished without a word is noticed in about 10 s; conninfo may say otherwise. */
-    static const char *const defaults[][2] = {{"keepalives_idle", "4"},
-                                              {"keepalives_interval", "2"},
-                                              {"keepalives_count", "3"},
-                                              {"tcp_user_timeout", "10000"}};
-    struct parameters parameters = {.count = 0};
-    char error[256], *password = NULL;
     if (*conn->settings.password_file) {
-        password = secret_read(conn->settings.password_file, error, sizeof error);
+        password = secret_read(conn->settings.password_file, problem, sizeof problem);
         if (!password) {
-            pg_conn_fail(conn, error);
+            pg_conn_fail(conn, problem);
             return;
         }
     }
-    for (const PQconninfoOption *option = conn->options; option->keyword; option++) {
-        if (option->val && !(password && strcmp(option->keyword, "password") == 0))
-            add_parameter(&parameters, option->keyword, option->val);
-    }
-    for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++) {
-        if (!is_set(conn, defaults[i][0]))
-            add_parameter(&parameters, defaults[i][0], defaults[i][1]);
-    }
-    if (!is_set(conn, "application_name"))
-        add_parameter(&parameters, "application_name", conn->settings.application_name);
-    if (conn->addresses)
-        add_parameter(&parameters, "hostaddr", conn->addresses);
-    if (password)
-        add_parameter(&parameters, "password", password);
+    pg_address_parameters(conn->address, password, conn->settings.application_name, &parameters);
     conn->state = PG_CONNECTING;
     conn->pg = PQconnectStartParams(parameters.keys, parameters.values, 0);
     free(password);
@@ -368,56 +317,11 @@ static void connect_now(struct pg_conn *conn)
         watch(conn, EV_WRITE);
 }
 
-static void on_address(const char *address, const char *error, void *arg)
-{
-    struct pg_conn *conn = arg;
-    conn->lookup = NULL;
-    if (!address) {
-        pg_conn_fail(conn, error);
-        return;
-    }
-    char *joined = conn->addresses ? xasprintf("%s,%s", conn->addresses, address)
-                                   : xstrdup(address);
-    free(conn->addresses);
-    conn->addresses = joined;
-    resolve_next(conn);
-}
-
-static void resolve_next(struct pg_conn *conn)
-{
-    char *host = strsep(&conn->next_host, ",");
-    if (!host)
-        connect_now(conn);
-    else
-        conn->lookup = resolve_start(conn->resolver, host, on_address, conn);
-}
-
 static void start_attempt(struct pg_conn *conn)
 {
-    const char *host = option_value(conn, "host");
     conn->state = PG_RESOLVING;
     arm(conn, conn->settings.connect_timeout_ms);
-    /* A directory is a Unix socket; an address that was given needs no lookup. */
-    if (host && *host && *host != '/' && !is_set(conn, "hostaddr")) {
-        conn->hosts = conn->next_host = xstrdup(host);
-        resolve_next(conn);
-    } else {
-        connect_now(conn);
-    }
-}
-
-static bool read_options(struct pg_conn *conn, char *error, size_t error_size)
-{
-    char *message = NULL;
-    PQconninfoOption *given = PQconninfoParse(conn->settings.conninfo, &message);
-    if (!given) {
-        snprintf(error, error_size, "postgres.conninfo: %s", message ? message : "out of memory");
-        error[strcspn(error, "\n")] = '\0';
-        PQfreemem(message);
-        return false;
-    }
-    conn->options = given;
-    return true;
+    pg_address_resolve(conn->address, conn->resolver, on_resolved, conn);
 }
 
 struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
@@ -434,7 +338,8 @@ struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
     conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
     conn->timer = timer_new(loop, on_timer, conn);
     conn->failed = timer_new(loop, on_failed, conn);
-    if (!read_options(conn, error, error_size)) {
+    conn->address = pg_address_new(settings->conninfo, error, error_size);
+    if (!conn->address) {
         pg_conn_free(conn);
         return NULL;
     }
@@ -446,10 +351,11 @@ void pg_conn_free(struct pg_conn *conn)
 {
     if (!conn)
         return;
-    drop_session(conn);
+    if (conn->address)
+        drop_session(conn);
     timer_free(conn->timer);
     timer_free(conn->failed);
-    PQconninfoFree(conn->options);
+    pg_address_free(conn->address);
     free(conn);
 }
 
