@@ -27,7 +27,7 @@ static const struct verb verbs[] = {
     {"resume", "senders go on", resume_main},
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
     {"ready", "ask a program on this machine whether it is ready", ready_main},
-    {"options", "all configuration options, as a Markdown table", options_main},
+    {"options", "all configuration options, as Markdown", options_main},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 

@@ -1,4 +1,4 @@
-/* options.c - mtcctl options: every configuration option, as a table or as JSON */
+/* options.c - mtcctl options: every configuration option, as Markdown or as JSON */
 #include "ctl.h"
 #include "output.h"
 
@@ -22,7 +22,7 @@ static json_t *describe(const struct option_spec *spec)
 int options_main(const struct config *config, int argc, char **argv)
 {
     static const char help[] = "usage: mtcctl options [--json]\n"
-                               "  All configuration options, as a Markdown table or as JSON.\n";
+                               "  All configuration options, as Markdown or as JSON.\n";
     bool json = false;
     (void)config;
     int done = ctl_options(argc, argv, help, &json);

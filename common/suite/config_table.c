@@ -4,6 +4,8 @@
 #include <ctype.h>
 #include <string.h>
 
+#define PARAGRAPH_COLUMNS 98 /* of 100: an escaped character takes one more */
+
 const struct option_spec option_specs[] = {
 #define OPT_TEXT(s, n, def, flags_, alias_, help_)                                                 \
     {.section = #s,                                                                                \
@@ -62,9 +64,44 @@ static const char *type_name(enum option_type type)
     case OPTION_FLAG:
         return "true/false";
     case OPTION_LIST:
-        return "list of s";
+        return "list of seconds";
     }
     return "";
+}
+
+/* The words of a paragraph, as many a line as fit. A '<' is escaped: it would begin a tag. */
+static void print_paragraph(FILE *out, const char *text)
+{
+    size_t column = 0;
+    fputc('\n', out);
+    for (const char *word = text; *word; word += strspn(word, " ")) {
+        size_t len = strcspn(word, " ");
+        if (column && column + 1 + len > PARAGRAPH_COLUMNS) {
+            fputc('\n', out);
+            column = 0;
+        } else if (column) {
+            fputc(' ', out);
+            column++;
+        }
+        for (column += len; len > 0; len--, word++)
+            fprintf(out, "%s%c", *word == '<' ? "\\" : "", *word);
+    }
+    fputc('\n', out);
+}
+
+/* Its type, range, default and environment names. */
+static void print_facts(const struct option_spec *spec, FILE *out)
+{
+    char facts[512], env[96], range[80] = "", alias[80] = "";
+    config_env_name(spec, env, sizeof env);
+    if (spec->type == OPTION_INT)
+        snprintf(range, sizeof range, ", %lld-%lld %s", (long long)spec->min, (long long)spec->max,
+                 spec->unit);
+    if (spec->alias)
+        snprintf(alias, sizeof alias, " or `%s`", spec->alias);
+    snprintf(facts, sizeof facts, "%s%s; default `%s`; environment `%s`%s", type_name(spec->type),
+             range, spec->default_text[0] ? spec->default_text : "\"\"", env, alias);
+    print_paragraph(out, facts);
 }
 
 void config_print_reference(FILE *out)
@@ -74,19 +111,10 @@ void config_print_reference(FILE *out)
         const struct option_spec *spec = &option_specs[i];
         if (strcmp(section, spec->section) != 0) {
             section = spec->section;
-            fprintf(out, "\n## %s\n\n| option | type | default | range | environment | meaning |\n",
-                    section);
-            fprintf(out, "|---|---|---|---|---|---|\n");
+            fprintf(out, "\n## %s\n", section);
         }
-        char env[96];
-        config_env_name(spec, env, sizeof env);
-        fprintf(out, "| `%s` | %s | `%s` | ", spec->name, type_name(spec->type),
-                spec->default_text[0] ? spec->default_text : "\"\"");
-        if (spec->type == OPTION_INT)
-            fprintf(out, "%lld-%lld %s", (long long)spec->min, (long long)spec->max, spec->unit);
-        fprintf(out, " | `%s`", env);
-        if (spec->alias)
-            fprintf(out, ", `%s`", spec->alias);
-        fprintf(out, " | %s |\n", spec->help);
+        fprintf(out, "\n### %s.%s\n", section, spec->name);
+        print_paragraph(out, spec->help);
+        print_facts(spec, out);
     }
 }
