@@ -314,7 +314,7 @@ def test_options(stack):
     options = {(option["section"], option["name"]): option for option in asked(stack, "options")}
     prefetch = options["sender", "prefetch"]
     assert prefetch["default"] == "2500" and prefetch["environment"] == "MTC_SENDER_PREFETCH" and prefetch["most"] == 65535
-    assert stack.ctl("options").count("\n| `") == len(options)
+    assert stack.ctl("options").count("\n### ") == len(options)
 
 
 def test_ready(stack):
