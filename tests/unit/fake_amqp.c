@@ -128,10 +128,8 @@ void fake_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack)
 void fake_deliver(struct amqp_chan *chan, uint64_t tag, const char *body)
 {
     amqp_basic_properties_t properties = {._flags = 0};
-    struct amqp_incoming incoming = {.delivery_tag = tag,
-                                     .properties = &properties,
-                                     .body = xstrdup(body),
-                                     .len = strlen(body)};
+    struct amqp_incoming incoming = {
+        .delivery_tag = tag, .properties = &properties, .body = xstrdup(body), .len = strlen(body)};
     chan->events.on_delivery(chan, &incoming, chan->arg);
     free(incoming.body);
 }

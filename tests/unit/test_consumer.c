@@ -3,6 +3,7 @@
 #include "fake_amqp.h"
 #include "suite/consumer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fixture {
@@ -38,11 +39,8 @@ static void on_buried(const struct delivery *delivery, const char *reason, void 
 
 static int set_up(void **state)
 {
-    static const struct consumer_settings settings = {.queue = "mtc.outcomes",
-                                                      .tag = "test",
-                                                      .kind = "outcomes",
-                                                      .prefetch = 10,
-                                                      .batch_max = 3};
+    static const struct consumer_settings settings = {
+        .queue = "mtc.outcomes", .tag = "test", .kind = "outcomes", .prefetch = 10, .batch_max = 3};
     static const struct consumer_events events = {.on_arrived = on_arrived,
                                                   .check = check,
                                                   .is_obsolete = is_obsolete,

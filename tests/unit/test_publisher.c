@@ -3,6 +3,7 @@
 #include "fake_amqp.h"
 #include "suite/publisher.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct fixture {

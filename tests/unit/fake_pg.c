@@ -1,0 +1,138 @@
+/* fake_pg.c - a PostgreSQL session that does what a test tells it; see fake_pg.h */
+#include "fake_pg.h"
+#include "base/xalloc.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct pg_conn {
+    struct pg_conn_events events;
+    void *arg;
+    bool up;
+    char sql[200], failed[200], session_sql[200];
+    pg_done done;
+    void *done_arg;
+};
+
+static struct pg_conn *last;
+
+struct pg_conn *fake_pg(void)
+{
+    return last;
+}
+
+void fake_pg_up(struct pg_conn *conn)
+{
+    conn->up = true;
+    conn->events.on_up(conn->arg);
+}
+
+void fake_pg_down(struct pg_conn *conn, const char *reason)
+{
+    conn->up = false;
+    conn->done = NULL;
+    conn->sql[0] = '\0';
+    conn->events.on_down(reason, conn->arg);
+}
+
+void fake_pg_notify(struct pg_conn *conn, const char *channel)
+{
+    conn->events.on_notify(channel, "", conn->arg);
+}
+
+const char *fake_pg_asked(const struct pg_conn *conn)
+{
+    return conn->sql;
+}
+
+const char *fake_pg_failed(const struct pg_conn *conn)
+{
+    return conn->failed;
+}
+
+const char *fake_pg_session_sql(const struct pg_conn *conn)
+{
+    return conn->session_sql;
+}
+
+static void finish(struct pg_conn *conn, const PGresult *rows, const struct pg_error *error)
+{
+    pg_done done = conn->done;
+    conn->done = NULL;
+    conn->sql[0] = '\0';
+    done(rows, error, conn->done_arg);
+}
+
+void fake_pg_answer(struct pg_conn *conn, const char *cell)
+{
+    PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc column = {.name = (char[]){"cell"}};
+    char copy[64];
+    snprintf(copy, sizeof copy, "%s", cell);
+    if (!rows || !PQsetResultAttrs(rows, 1, &column) ||
+        !PQsetvalue(rows, 0, 0, copy, (int)strlen(copy)))
+        out_of_memory(0);
+    finish(conn, rows, NULL);
+    PQclear(rows);
+}
+
+void fake_pg_refuse(struct pg_conn *conn, const char *sqlstate, const char *text)
+{
+    struct pg_error error;
+    snprintf(error.sqlstate, sizeof error.sqlstate, "%s", sqlstate);
+    snprintf(error.text, sizeof error.text, "%s", text);
+    finish(conn, NULL, &error);
+}
+
+/* --- net/pg_conn.h --- */
+
+struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
+                            const struct pg_conn_settings *settings,
+                            const struct pg_conn_events *events, void *arg, char *error,
+                            size_t error_size)
+{
+    (void)loop;
+    (void)resolver;
+    if (!*settings->conninfo) {
+        snprintf(error, error_size, "no connection string");
+        return NULL;
+    }
+    last = xcalloc(1, sizeof *last);
+    last->events = *events;
+    last->arg = arg;
+    snprintf(last->session_sql, sizeof last->session_sql, "%s", settings->session_sql);
+    return last;
+}
+
+void pg_conn_free(struct pg_conn *conn)
+{
+    free(conn);
+}
+
+bool pg_conn_is_up(const struct pg_conn *conn)
+{
+    return conn->up;
+}
+
+bool pg_conn_is_idle(const struct pg_conn *conn)
+{
+    return conn->up && !conn->done;
+}
+
+void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,
+                   pg_done done, void *arg)
+{
+    (void)count;
+    (void)values;
+    if (!pg_conn_is_idle(conn))
+        abort();
+    snprintf(conn->sql, sizeof conn->sql, "%s", sql);
+    conn->done = done;
+    conn->done_arg = arg;
+}
+
+void pg_conn_fail(struct pg_conn *conn, const char *reason)
+{
+    snprintf(conn->failed, sizeof conn->failed, "%s", reason);
+}
