@@ -1,14 +1,11 @@
 """Drains a backlog: outbox to broker, then broker to MTConnect. python3 bench/drain.py [EVENTS] [MACHINES] [RUNS]"""
-import pathlib
 import statistics
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-
-from lib.processes import wait_for  # noqa: E402
-from lib.servers import Servers  # noqa: E402
-from lib.stack import Stack  # noqa: E402
+from lib.processes import wait_for
+from lib.servers import Servers
+from lib.stack import Stack
 
 BODY = "json_build_object('setupId', n, 'status', 'started', 'note', repeat('x', 140))"  # about 300 bytes in all
 

@@ -4,18 +4,15 @@ Every web-hook has a key of its own and a signature of its own; they are made be
 import base64
 import hashlib
 import hmac
-import pathlib
 import re
 import statistics
 import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-
-from lib.processes import wait_for  # noqa: E402
-from lib.servers import Servers  # noqa: E402
-from lib.stack import SECRET, Stack  # noqa: E402
+from lib.processes import wait_for
+from lib.servers import Servers
+from lib.stack import SECRET, Stack
 
 HOOKS = 400000
 LUA = """

@@ -1,13 +1,10 @@
 """Many events through an outbox of short retention: does it stay small? python3 bench/ledger.py [EVENTS] [PER-SECOND]"""
-import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-
-from lib.processes import wait_for  # noqa: E402
-from lib.servers import Servers  # noqa: E402
-from lib.stack import Stack  # noqa: E402
+from lib.processes import wait_for
+from lib.servers import Servers
+from lib.stack import Stack
 
 MACHINES, BATCH, RETENTION_S, LOOK_S = 64, 100, 60, 15
 EMIT = ("SELECT count(mtc.emit('setup', 'M-' || 1 + n %% %s, 'setup.started', json_build_object('setupId', n, 'status', 'started',"

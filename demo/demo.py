@@ -1,19 +1,16 @@
 """./dev demo: a shift of a real plant through the whole suite, with faults, checked at the end."""
 import argparse
-import pathlib
 import signal
 import statistics
 import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "tests"))
-
-from checkpoints import Checkpoints  # noqa: E402
-from shift import Shift  # noqa: E402
-from updown import describe  # noqa: E402
-from lib.servers import Servers  # noqa: E402
-from lib.stack import Stack  # noqa: E402
+from checkpoints import Checkpoints
+from shift import Shift
+from updown import describe
+from lib.servers import Servers
+from lib.stack import Stack
 
 
 class Screen:

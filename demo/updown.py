@@ -6,12 +6,9 @@ import shutil
 import signal
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from lib.processes import wait_for  # noqa: E402
-from lib.servers import Servers  # noqa: E402
-from lib.stack import Stack  # noqa: E402
+from lib.processes import wait_for
+from lib.servers import Servers
+from lib.stack import ROOT, Stack
 
 STATE = ROOT / ".dev" / "up.json"
 

@@ -10,11 +10,9 @@ import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
-from lib.processes import free_port, wait_for  # noqa: E402
-from lib.servers import http  # noqa: E402
+from lib.processes import free_port, wait_for
+from lib.servers import http
+from lib.stack import ROOT
 
 COMPOSE = ["docker-compose"] if shutil.which("docker-compose") else ["docker", "compose"]
 

@@ -7,9 +7,10 @@ import uuid
 
 import pytest
 
-from conftest import ROOT, TOOLS
-from hooks import send, sign, status_of
+from lib.hooks import send, sign, status_of
+from lib.prism import TOOLS
 from lib.processes import wait_for
+from lib.stack import ROOT
 
 
 API_KEY = "the key of the shop"

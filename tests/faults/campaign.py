@@ -1,22 +1,19 @@
 """./dev faults: a steady flow of transactions while a seeded schedule breaks things, and a reckoning at the end.
 
-  campaign.py --minutes N --seed S     faults of every kind
-  campaign.py --outage N               MTConnect down for N minutes at 50 events/s, nothing else
-  campaign.py --minutes N --seed S --plan   prints the schedule only
+  ./dev faults --minutes N --seed S     faults of every kind
+  ./dev faults --outage N               MTConnect down for N minutes at 50 events/s, nothing else
+  ./dev faults --minutes N --seed S --plan   prints the schedule only
 """
 import argparse
-import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
-from faults import outage, plan  # noqa: E402
-from faults.inflict import POISON, Inflictor, heal  # noqa: E402
-from faults.plant import Plant  # noqa: E402
-from faults.report import Outcome  # noqa: E402
-from faults.shop import Shop  # noqa: E402
-from lib.servers import Servers  # noqa: E402
+from faults import outage, plan
+from faults.inflict import POISON, Inflictor, heal
+from faults.plant import Plant
+from faults.report import Outcome
+from faults.shop import Shop
+from lib.servers import Servers
 
 
 def inflict(plant, faults, seconds, say):

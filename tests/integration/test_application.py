@@ -3,7 +3,7 @@ import threading
 
 import psycopg
 
-from flow import check_all_arrived
+from lib.flow import check_all_arrived
 
 
 def strict(stack):

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from flow import Writers, add_machines, check_all_arrived
+from lib.flow import Writers, add_machines, check_all_arrived
 from lib.processes import wait_for
 
 QUICK = {"sender__breaker_pause_min_ms": 50, "sender__breaker_pause_max_ms": 200}

@@ -3,7 +3,7 @@ import json
 
 import pika
 
-from flow import check_all_arrived
+from lib.flow import check_all_arrived
 from lib.processes import wait_for
 
 

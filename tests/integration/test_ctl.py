@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from flow import check_all_arrived
-from hooks import waiting
+from lib.flow import check_all_arrived
+from lib.hooks import waiting
 from lib.processes import Process, wait_for
 from lib.stack import BUILD
 

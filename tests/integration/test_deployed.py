@@ -1,7 +1,7 @@
 """The deployed MTConnect: /setup registers a gateway's machines, setup events go to /event."""
 import json
 
-from flow import check_all_arrived
+from lib.flow import check_all_arrived
 from lib.processes import wait_for
 
 

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from flow import Writers, add_machines, check_all_arrived, duplicates
+from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from hooks import keys, post, send, sign, sign_plain, waiting
+from lib.hooks import keys, post, send, sign, sign_plain, waiting
 from lib.processes import wait_for
 
 GOOD = {"machine_id": 12, "cycle_time": 298.2}

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from hooks import record_of, status_of, waiting
+from lib.hooks import record_of, status_of, waiting
 from lib.processes import free_port, wait_for
 
 GOOD = {"machine_id": 12, "cycle_time": 298.2}

@@ -1,5 +1,5 @@
 """The ledger: outcomes come back to the outbox, and nobody waits for them."""
-from flow import Writers, add_machines, check_all_arrived, wait_emptied
+from lib.flow import Writers, add_machines, check_all_arrived, wait_emptied
 from lib.processes import wait_for
 
 

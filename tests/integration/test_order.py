@@ -3,7 +3,7 @@ import collections
 
 import pytest
 
-from flow import Writers, add_machines, check_all_arrived, duplicates
+from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 QUICK = {"sender__retry_delays_s": '"0.05,0.1,0.2,0.2,0.2,0.2,0.2,0.2"', "mtconnect__timeout_ms": 400}

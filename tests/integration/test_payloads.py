@@ -4,7 +4,7 @@ import json
 import pika
 import pytest
 
-from flow import wait_emptied
+from lib.flow import wait_emptied
 from lib.processes import wait_for
 
 

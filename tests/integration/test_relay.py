@@ -2,7 +2,7 @@
 import signal
 import time
 
-from flow import Writers, add_machines, check_all_arrived, duplicates
+from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 

@@ -1,7 +1,7 @@
 """Servers go away and come back in mid-flow."""
 import pytest
 
-from flow import Writers, add_machines, check_all_arrived, duplicates
+from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
 

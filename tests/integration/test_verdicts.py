@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from flow import check_all_arrived, wait_emptied
+from lib.flow import check_all_arrived, wait_emptied
 from lib.processes import wait_for
 
 

@@ -7,7 +7,7 @@ import uuid
 
 import pytest
 
-from hooks import keys, post, record_of, send, sign, status_of, waiting
+from lib.hooks import keys, post, record_of, send, sign, status_of, waiting
 from lib.processes import wait_for
 
 GOOD = {"machine_id": 12, "cycle_time": 298.2}

@@ -2,7 +2,7 @@
 import threading
 import time
 
-from lib.processes import wait_for
+from .processes import wait_for
 
 
 def add_machines(stack, count):

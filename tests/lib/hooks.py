@@ -9,7 +9,7 @@ import uuid
 
 import redis
 
-from lib.stack import SECRET
+from .stack import SECRET
 
 
 def sign(body, key, at=None, secret=SECRET):
