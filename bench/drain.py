@@ -1,4 +1,7 @@
-"""Drains a backlog: outbox to broker, then broker to MTConnect. python3 bench/drain.py [EVENTS] [MACHINES] [RUNS]"""
+"""Drains a backlog: outbox to broker, then broker to MTConnect.
+
+  python3 bench/drain.py [EVENTS] [MACHINES] [RUNS]
+"""
 import statistics
 import sys
 import time
@@ -7,15 +10,18 @@ from lib.processes import wait_for
 from lib.servers import Servers
 from lib.stack import Stack
 
-BODY = "json_build_object('setupId', n, 'status', 'started', 'note', repeat('x', 140))"  # about 300 bytes in all
+# about 300 bytes in all
+BODY = "json_build_object('setupId', n, 'status', 'started', 'note', repeat('x', 140))"
 
 
 def run(servers, events, machines):
     stack = Stack(servers).set_up()
     with stack.connect() as pg:
-        pg.execute("INSERT INTO machines (name) SELECT 'M-' || n FROM generate_series(1, %s) n", (machines,))
-        pg.execute("SELECT count(mtc.append('setup', 'M-' || 1 + n %% %s, 'setup.started', " + BODY +
-                   ", NULL, NULL, NULL, NULL)) FROM generate_series(1, %s) n", (machines, events))
+        pg.execute("INSERT INTO machines (name) SELECT 'M-' || n FROM generate_series(1, %s) n",
+                   (machines,))
+        pg.execute("SELECT count(mtc.append('setup', 'M-' || 1 + n %% %s, 'setup.started', " +
+                   BODY + ", NULL, NULL, NULL, NULL)) FROM generate_series(1, %s) n",
+                   (machines, events))
         pg.execute("VACUUM ANALYZE mtc.outbox")
     begun = time.monotonic()
     producer = stack.producer()
@@ -27,14 +33,16 @@ def run(servers, events, machines):
     sending = time.monotonic() - begun
     cpu, peak = sender.cpu_seconds(), sender.rss_kib(peak=True)
     stack.wait_settled(120)
-    result = {"published/s": events / publishing, "producer MiB": producer.rss_kib(peak=True) / 1024,
-              "delivered/s": events / sending, "sender us/event": cpu / events * 1e6, "sender MiB": peak / 1024}
+    result = {"published/s": events / publishing,
+              "producer MiB": producer.rss_kib(peak=True) / 1024, "delivered/s": events / sending,
+              "sender us/event": cpu / events * 1e6, "sender MiB": peak / 1024}
     stack.tear_down()
     return result
 
 
 def main():
-    events, machines, runs = ([int(word) for word in sys.argv[1:]] + [100000, 64, 3][len(sys.argv) - 1:])
+    events, machines, runs = ([int(word) for word in sys.argv[1:]] +
+                              [100000, 64, 3][len(sys.argv) - 1:])
     servers = Servers().start()
     try:
         results = [run(servers, events, machines) for _ in range(runs)]

@@ -14,7 +14,9 @@ class Checkpoints:
         self.dice = random.Random(1)
         self.good = True
         with stack.connect() as pg:
-            self.machines = [name for name, in pg.execute("SELECT machine FROM mtc.active_machine ORDER BY machine_id")]
+            self.machines = [name
+                             for name, in pg.execute(
+                                 "SELECT machine FROM mtc.active_machine ORDER BY machine_id")]
 
     def check(self, good, text):
         self.good = self.good and bool(good)
@@ -31,16 +33,20 @@ class Checkpoints:
         self.say("\ncheckpoint 1: /api/ext/setup accepts 200 and 409")
         statuses = self.stack.sim.stats()["record"]["statuses"]
         with self.stack.connect() as pg:
-            key, body = pg.execute("SELECT event_id::text, body FROM mtc.outbox WHERE kind = 'setup' ORDER BY id DESC LIMIT 1").fetchone()
+            key, body = pg.execute(
+                "SELECT event_id::text, body FROM mtc.outbox WHERE kind = 'setup'"
+                " ORDER BY id DESC LIMIT 1").fetchone()
         again = self.request("POST", self.stack.sim.port, "/api/ext/setup", body, {
             "X-API-Key": self.stack.api_key_path.read_text().strip(), "X-Idempotency-Key": key})[0]
-        self.check(statuses.get("201", 0) > 0, f"setup events were answered 201: {statuses.get('201', 0)}")
+        self.check(statuses.get("201", 0) > 0,
+                   f"setup events were answered 201: {statuses.get('201', 0)}")
         self.check(again == 409, f"one of them sent once more by hand, with the same key: {again}")
 
     # --- 2 ---
 
     def pull(self):
-        self.say("\ncheckpoint 2: cycle times are pulled, and PostgreSQL is written only where they changed")
+        self.say("\ncheckpoint 2: cycle times are pulled, and PostgreSQL is written only "
+                 "where they changed")
         for name in self.machines:
             self.set_cycle(name)
         self.pull_once("the first pull", len(self.machines))
@@ -48,11 +54,15 @@ class Checkpoints:
         self.set_cycle(self.machines[0])
         self.pull_once("the third, with one changed", 1)
         with self.stack.connect() as pg:
-            rows = pg.execute("SELECT machine, cycle_time_s, source FROM mtc.machine_cycle_time ORDER BY machine_id LIMIT 4").fetchall()
-        self.say("       " + ", ".join(f"{name} {seconds} s ({source})" for name, seconds, source in rows) + " ...")
+            rows = pg.execute("SELECT machine, cycle_time_s, source FROM mtc.machine_cycle_time"
+                              " ORDER BY machine_id LIMIT 4").fetchall()
+        self.say("       " +
+                 ", ".join(f"{name} {seconds} s ({source})" for name, seconds, source in rows) +
+                 " ...")
 
     def set_cycle(self, name):
-        self.stack.sim.call("POST", "/cycle", {"machine": name, "cycle_time": round(self.dice.uniform(20, 300), 1)})
+        self.stack.sim.call("POST", "/cycle",
+                            {"machine": name, "cycle_time": round(self.dice.uniform(20, 300), 1)})
 
     def pull_once(self, what, wanted):
         before = self.stack.cycle_writes()
@@ -72,7 +82,8 @@ class Checkpoints:
         receiver = self.stack.receiver("receiver-off", use_webhook="false").wait_ready()
         status = self.request("POST", self.stack.hook_port, "/api/hooks/cycle-time", "{}", {})[0]
         registered = self.stack.sim.stats()["webhooks"]["registered"]
-        self.check(status == 404 and registered == 0, f"USE_WEBHOOK=false: the route answers {status}, {registered} registrations")
+        self.check(status == 404 and registered == 0,
+                   f"USE_WEBHOOK=false: the route answers {status}, {registered} registrations")
         receiver.stop()
 
     def push(self):
@@ -81,27 +92,40 @@ class Checkpoints:
             stack.receiver(name, use_webhook="true").wait_ready()
         stack.scheduler("scheduler-1").wait_ready()
         wait_for(lambda: stack.sim.stats()["webhooks"]["registered"] == 1, 30, "registered")
-        self.check(True, "USE_WEBHOOK=true: two receivers at one address have registered it at MTConnect")
+        self.check(True,
+                   "USE_WEBHOOK=true: two receivers at one address have registered it at MTConnect")
         delays = []
         with stack.connect() as pg:
             for _ in range(50):
-                name, seconds = self.dice.choice(self.machines), round(self.dice.uniform(20, 300), 1)
+                name, seconds = (self.dice.choice(self.machines),
+                                 round(self.dice.uniform(20, 300), 1))
                 begun = time.monotonic()
                 stack.sim.call("POST", "/webhook", {"machine_id": name, "cycle_time": seconds})
-                wait_for(lambda: pg.execute("SELECT cycle_time_s = %s FROM mtc.machine_cycle_time WHERE machine = %s",
-                                            (seconds, name)).fetchone()[0], 20, "applied", pause=0.001)
+                wait_for(
+                    lambda: pg.execute(
+                        "SELECT cycle_time_s = %s FROM mtc.machine_cycle_time WHERE machine = %s",
+                        (seconds, name)).fetchone()[0], 20, "applied", pause=0.001)
                 delays.append(time.monotonic() - begun)
         stats = stack.sim.stats()["webhooks"]
-        self.check(stats["accepted"] == 50, f"50 cycle times pushed: {stats['accepted']} accepted; from MTConnect's decision to the row "
-                                            f"in PostgreSQL {1000 * statistics.median(delays):.1f} ms (median), {1000 * max(delays):.1f} ms (longest)")
-        stack.sim.call("POST", "/webhook", {"machine_id": self.machines[0], "cycle_time": 33.3, "key": "twice", "repeat": 3, "retry_ms": 50})
-        stack.sim.call("POST", "/webhook", {"machine_id": self.machines[0], "cycle_time": 1, "signature": "bad"})
+        self.check(stats["accepted"] == 50,
+                   f"50 cycle times pushed: {stats['accepted']} accepted; from MTConnect's "
+                   "decision to the row "
+                   f"in PostgreSQL {1000 * statistics.median(delays):.1f} ms (median), "
+                   f"{1000 * max(delays):.1f} ms (longest)")
+        stack.sim.call("POST", "/webhook",
+                       {"machine_id": self.machines[0], "cycle_time": 33.3, "key": "twice",
+                        "repeat": 3, "retry_ms": 50})
+        stack.sim.call("POST", "/webhook",
+                       {"machine_id": self.machines[0], "cycle_time": 1, "signature": "bad"})
         wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 30, "answered")
-        stack.sim.call("POST", "/webhook", {"machine_id": self.machines[0], "cycle_time": 44.4, "key": "twice"})
+        stack.sim.call("POST", "/webhook",
+                       {"machine_id": self.machines[0], "cycle_time": 44.4, "key": "twice"})
         wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 30, "answered")
         stats = stack.sim.stats()["webhooks"]
-        self.check((stats["accepted"], stats["duplicate"], stats["unprocessable"], stats["unauthorized"]) == (51, 2, 1, 1),
-                   f"one sent three times: {stats['duplicate']} duplicates; another body under its key: {stats['unprocessable']} refused (422); "
+        self.check((stats["accepted"], stats["duplicate"], stats["unprocessable"],
+                    stats["unauthorized"]) == (51, 2, 1, 1),
+                   f"one sent three times: {stats['duplicate']} duplicates; another body under"
+                   f" its key: {stats['unprocessable']} refused (422); "
                    f"a bad signature: {stats['unauthorized']} refused (401)")
 
     # --- 4 ---
@@ -109,15 +133,19 @@ class Checkpoints:
     def hands_free(self):
         self.say("\ncheckpoint 4: the contract is kept, without hands")
         stats = self.stack.sim.stats()["record"]
-        self.check(stats["violations"] == 0, f"{stats['requests']} posts, and all pulls and registrations: {stats['violations']} breaches of the "
-                                             "contract; nobody touched anything")
-        self.say("       ./dev test holds the same programs against contract/*.yaml with Stoplight Prism")
+        self.check(stats["violations"] == 0,
+                   f"{stats['requests']} posts, and all pulls and registrations: "
+                   f"{stats['violations']} breaches of the "
+                   "contract; nobody touched anything")
+        self.say("       ./dev test holds the same programs against contract/*.yaml with "
+                 "Stoplight Prism")
 
     @staticmethod
     def request(method, port, path, body, headers):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         try:
-            connection.request(method, path, body.encode(), {"Content-Type": "application/json", **headers})
+            connection.request(method, path, body.encode(),
+                               {"Content-Type": "application/json", **headers})
             answer = connection.getresponse()
             text = answer.read()
             return answer.status, json.loads(text) if text else None

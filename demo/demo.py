@@ -16,7 +16,8 @@ from lib.stack import Stack
 class Screen:
     """One line a second; on a terminal the last one is rewritten."""
 
-    HEAD = (f"{'time':>6} {'committed':>10} {'published':>10} {'delivered':>10} {'retries':>8} {'dead':>5} {'waiting':>8}"
+    HEAD = (f"{'time':>6} {'committed':>10} {'published':>10} {'delivered':>10} "
+            f"{'retries':>8} {'dead':>5} {'waiting':>8}"
             f" {'breaker':>8}   commit to arrival p50 / p95 / p99")
 
     def __init__(self):
@@ -52,28 +53,35 @@ class Demo:
         self.restarting = None
         self.shifts = []
         self.seen = 0
-        self.arrivals = {}  # (setup, status, nth time) -> time; how the record is joined with what was committed
+        # (setup, status, nth time) -> time; how the record is joined with what was committed
+        self.arrivals = {}
 
     def start(self):
         begun = time.monotonic()
-        self.screen.say("starting private PostgreSQL, RabbitMQ and Redis, the programs and a stand-in for MTConnect ...")
+        self.screen.say("starting private PostgreSQL, RabbitMQ and Redis, the programs and a "
+                        "stand-in for MTConnect ...")
         self.servers = Servers().start()
         self.stack = Stack(self.servers).set_up()
         self.producers = [self.stack.producer("producer-1"), self.stack.producer("producer-2")]
         self.senders = [self.stack.sender("sender-1"), self.stack.sender("sender-2")]
         for service in self.producers + self.senders:
             service.wait_ready()
-        self.screen.say(f"ready after {time.monotonic() - begun:.0f} s: 16 machines, 2 producers, 2 senders\n")
+        self.screen.say(
+            f"ready after {time.monotonic() - begun:.0f} s: 16 machines, 2 producers, 2 senders\n")
 
     def faults(self):
         """What goes wrong, and when (as fractions of the shift)."""
-        sim, say = self.stack.sim, self.screen.say
-        quiet = [{"action": "status", "status": 500, "rate": 0.01}, {"action": "lose", "rate": 0.005}]
+        sim = self.stack.sim
+        quiet = [{"action": "status", "status": 500, "rate": 0.01},
+                 {"action": "lose", "rate": 0.005}]
         return [
-            (0.20, "no usual day: 1 in 100 requests gets a 500, 1 in 200 is taken but the answer lost",
+            (0.20,
+             "no usual day: 1 in 100 requests gets a 500, 1 in 200 is taken but the answer lost",
              lambda: sim.faults(*quiet)),
-            (0.30, "sender-1 is killed (SIGKILL) and started again", lambda: self.restart(self.senders[0])),
-            (0.40, "producer-1 is killed; the other takes over", lambda: self.restart(self.producers[0])),
+            (0.30, "sender-1 is killed (SIGKILL) and started again",
+             lambda: self.restart(self.senders[0])),
+            (0.40, "producer-1 is killed; the other takes over",
+             lambda: self.restart(self.producers[0])),
             (0.50, "MTConnect goes down ...", lambda: sim.call("POST", "/down")),
             (0.60, "... and is back", lambda: sim.call("POST", "/up")),
             (0.75, "RabbitMQ is restarted while the shift goes on", self.restart_rabbit),
@@ -101,9 +109,11 @@ class Demo:
                 self.arrivals.setdefault(row["key"], row["at"])
 
     def latencies(self):
-        """Seconds from the end of the commit, as the application saw it, to the arrival at MTConnect."""
+        """Seconds from the end of the commit, as the application saw it, to the arrival at
+        MTConnect."""
         with self.stack.connect() as pg:
-            rows = pg.execute("SELECT event_id::text, (body::json->'data'->>'setupId')::int, body::json->'data'->>'status'"
+            rows = pg.execute("SELECT event_id::text, (body::json->'data'->>'setupId')::int, "
+                              "body::json->'data'->>'status'"
                               " FROM mtc.outbox WHERE kind = 'setup' ORDER BY id").fetchall()
         order = {}
         for key, setup, status in rows:
@@ -119,14 +129,17 @@ class Demo:
     def line(self, begun):
         states = self.stack.states()
         self.read_record()
-        retries = sum(s.metrics().get("mtc_sender_retries_total", 0) for s in self.senders if s.ready())
+        retries = sum(s.metrics().get("mtc_sender_retries_total", 0)
+                      for s in self.senders if s.ready())
         # A sender without events has nobody to probe with, so its breaker says nothing.
-        working = [m for m in (s.metrics() for s in self.senders if s.ready()) if m["mtc_sender_lanes"]]
+        working = [m for m in (s.metrics() for s in self.senders if s.ready())
+                   if m["mtc_sender_lanes"]]
         breaker = "open" if any(m["mtc_sender_breaker_open"] for m in working) else "closed"
         recent = [latency for at, latency in self.latencies() if at > time.time() - 5]
         delivered, dead = states.get("delivered", 0), states.get("dead", 0)
         published = delivered + dead + states.get("published", 0)
-        return (f"{time.monotonic() - begun:5.0f}s {published + states.get('waiting', 0):10} {published:10} {delivered:10}"
+        return (f"{time.monotonic() - begun:5.0f}s "
+                f"{published + states.get('waiting', 0):10} {published:10} {delivered:10}"
                 f" {retries:8.0f} {dead:5} {states.get('waiting', 0):8} {breaker:>8}   "
                 f"{show_percentiles(recent)} (last 5 s)")
 
@@ -134,7 +147,8 @@ class Demo:
         seconds, rate = self.arguments.seconds, self.arguments.rate
         begun = time.monotonic()
         conninfo = self.servers.postgres.conninfo(self.stack.name)
-        self.shifts = [Shift(conninfo, list(range(1 + n, 17, 4)), rate / 4 / 1.4, begun + seconds, seed=n) for n in range(4)]
+        self.shifts = [Shift(conninfo, list(range(1 + n, 17, 4)), rate / 4 / 1.4, begun + seconds,
+                             seed=n) for n in range(4)]
         faults = [(begun + seconds * at, text, action) for at, text, action in self.faults()]
         self.screen.say(Screen.HEAD)
         for shift in self.shifts:
@@ -165,24 +179,30 @@ class Demo:
         arrived = sum(len(keys) for keys in got.values())
         disordered = [machine for machine, keys in wanted.items() if got.get(machine) != keys]
         checks = [
-            (f"every committed change is an event: {committed} changes, {events} events", committed == events),
+            (f"every committed change is an event: {committed} changes, {events} events",
+             committed == events),
             (f"every event was delivered: {states.get('delivered', 0)} of {events}, "
              f"{states.get('dead', 0)} dead letters", states == {"delivered": events}),
             (f"MTConnect applied each exactly once: {arrived} applied, {stats['repeats']} twice",
              arrived == events and stats["repeats"] == 0),
             (f"in the order of their commits, on each of {len(wanted)} machines", not disordered),
-            (f"every request was as the contract wants it: {stats['violations']} violations", stats["violations"] == 0),
+            (f"every request was as the contract wants it: {stats['violations']} violations",
+             stats["violations"] == 0),
         ]
         say()
         for text, good in checks:
             say(f"  {'ok  ' if good else 'FAIL'} {text}")
         latencies = [latency for _, latency in self.latencies()]
         calm = [latency for at, latency in self.latencies() if at < self.calm_until]
-        say(f"\n  duplicate POSTs answered 409: {stats['statuses'].get('409', 0)} (a lost answer or a kill costs one at most)")
-        say(f"  commit to arrival, p50 / p95 / p99: {show_percentiles(calm)} while nothing was broken (first fifth),")
-        say(f"                                      {show_percentiles(latencies)} over the whole shift, outages and all")
+        say(f"\n  duplicate POSTs answered 409: {stats['statuses'].get('409', 0)} (a "
+            "lost answer or a kill costs one at most)")
+        say(f"  commit to arrival, p50 / p95 / p99: {show_percentiles(calm)} while "
+            "nothing was broken (first fifth),")
+        say(f"                                      {show_percentiles(latencies)} over "
+            "the whole shift, outages and all")
         for service in self.producers + self.senders:
-            say(f"  {service.name}: {service.rss_kib() / 1024:.1f} MiB, {service.cpu_seconds():.2f} s of CPU")
+            say(f"  {service.name}: {service.rss_kib() / 1024:.1f} MiB, "
+                f"{service.cpu_seconds():.2f} s of CPU")
         return all(good for _, good in checks)
 
     def keep(self):
@@ -203,7 +223,8 @@ class Demo:
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev demo", description=__doc__)
-    parser.add_argument("--keep", action="store_true", help="leave everything running and say where")
+    parser.add_argument("--keep", action="store_true",
+                        help="leave everything running and say where")
     parser.add_argument("--seconds", type=int, default=40, help="length of the shift (default 40)")
     parser.add_argument("--rate", type=int, default=50, help="events a second (default 50)")
     demo = Demo(parser.parse_args())

@@ -1,7 +1,8 @@
-"""A shift for the compose stack: setups change by plain SQL, machines' cycle times at the simulator; ends with a count.
+"""A shift for the compose stack: setups change by plain SQL, machines' cycle times at the
+simulator; ends with a count.
 
-Environment: PGHOST and the like, PGPASSWORD_FILE; SIM_CONTROL, the simulator's control port; SHIFT_SECONDS, SHIFT_RATE (events a
-second)."""
+Environment: PGHOST and the like, PGPASSWORD_FILE; SIM_CONTROL, the simulator's control port;
+SHIFT_SECONDS, SHIFT_RATE (events a second)."""
 import json
 import os
 import random
@@ -18,7 +19,8 @@ SECONDS, RATE = float(os.environ.get("SHIFT_SECONDS", 60)), float(os.environ.get
 
 def tell(path, body):
     """One word to the simulator; False if it does not take it."""
-    request = urllib.request.Request(os.environ["SIM_CONTROL"] + path, json.dumps(body).encode(), method="POST")
+    request = urllib.request.Request(os.environ["SIM_CONTROL"] + path, json.dumps(body).encode(),
+                                     method="POST")
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:
             return answer.status == 200
@@ -47,7 +49,8 @@ def main():
     wait_registered()
     for name in machines:
         tell("/cycle", {"machine": name, "cycle_time": round(dice.uniform(20, 300), 1)})
-    shifts = [Shift("", list(machines.values())[n::4], RATE / 4 / 1.4, until, seed=n) for n in range(4)]
+    shifts = [Shift("", list(machines.values())[n::4], RATE / 4 / 1.4, until, seed=n)
+              for n in range(4)]
     for shift in shifts:
         shift.start()
     hooks = 0
@@ -61,7 +64,8 @@ def main():
         shift.join()
         if shift.error:
             raise shift.error
-    print(f"shift over: {sum(len(shift.committed) for shift in shifts)} events committed, {hooks} web-hooks sent", flush=True)
+    print(f"shift over: {sum(len(shift.committed) for shift in shifts)} events committed,"
+          f" {hooks} web-hooks sent", flush=True)
 
 
 if __name__ == "__main__":

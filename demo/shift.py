@@ -1,4 +1,5 @@
-"""Replays a shift of the plant: rows of setup_jobs change status by plain SQL, as the application would do it."""
+"""Replays a shift of the plant: rows of setup_jobs change status by plain SQL, as the application
+would do it."""
 import random
 import threading
 import time
@@ -42,8 +43,10 @@ class Shift(threading.Thread):
                 time.sleep(ahead)  # the pace of the shift
 
     def move(self, pg, machine):
-        """One step of the machine's active setup; finishing one starts the next, in the same transaction."""
-        row = pg.execute("SELECT id, status FROM setup_jobs WHERE machine_id = %s AND status NOT IN ('completed', 'idle')"
+        """One step of the machine's active setup; finishing one starts the next, in the same
+        transaction."""
+        row = pg.execute("SELECT id, status FROM setup_jobs WHERE machine_id = %s"
+                         " AND status NOT IN ('completed', 'idle')"
                          " ORDER BY (status = 'queued'), id LIMIT 1", (machine,)).fetchone()
         events = []
         with pg.transaction():
@@ -57,10 +60,11 @@ class Shift(threading.Thread):
         self.committed += [(setup, status, machine, now) for setup, status in events]
 
     def plan(self, pg, machine):
-        setup, = pg.execute("INSERT INTO setup_jobs (machine_id, employee_id, lot_id, part_id, planned_quantity, status)"
+        setup, = pg.execute("INSERT INTO setup_jobs (machine_id, employee_id, lot_id, part_id, "
+                            "planned_quantity, status)"
                             " VALUES (%s, %s, %s, %s, %s, 'queued') RETURNING id",
-                            (machine, self.dice.randint(1, 30), self.dice.randint(1, 400), self.dice.randint(1, 200),
-                             self.dice.randint(1, 80) * 50)).fetchone()
+                            (machine, self.dice.randint(1, 30), self.dice.randint(1, 400),
+                             self.dice.randint(1, 200), self.dice.randint(1, 80) * 50)).fetchone()
         return setup, "queued"
 
     def advance(self, pg, machine, setup, status):
@@ -70,8 +74,9 @@ class Shift(threading.Thread):
         return setup, status
 
     def activate_next(self, pg, machine):
-        row = pg.execute("UPDATE setup_jobs SET status = 'created' WHERE id = (SELECT id FROM setup_jobs"
-                         " WHERE machine_id = %s AND status = 'queued' ORDER BY id LIMIT 1) RETURNING id",
-                         (machine,)).fetchone()
+        row = pg.execute(
+            "UPDATE setup_jobs SET status = 'created' WHERE id = (SELECT id FROM setup_jobs"
+            " WHERE machine_id = %s AND status = 'queued' ORDER BY id LIMIT 1) RETURNING id",
+            (machine,)).fetchone()
         queued = self.plan(pg, machine)
         return ([(row[0], "created")] if row else []) + [queued]

@@ -16,12 +16,16 @@ STATE = ROOT / ".dev" / "up.json"
 def describe(stack):
     """Where everything is, for a person."""
     rabbit = stack.servers.rabbit
-    lines = [f"RabbitMQ management  http://127.0.0.1:{rabbit.management}/  guest / guest, vhost {stack.name}",
-             f"PostgreSQL           psql '{stack.servers.postgres.conninfo(stack.name)}'   (schema mtc, views mtc.event, mtc.machine_cycle_time)",
+    lines = [f"RabbitMQ management  http://127.0.0.1:{rabbit.management}/  guest / guest, "
+             f"vhost {stack.name}",
+             f"PostgreSQL           psql '{stack.servers.postgres.conninfo(stack.name)}'   "
+             "(schema mtc, views mtc.event, mtc.machine_cycle_time)",
              f"web-hooks            {stack.hook_url}   secret: {stack.secret_path}",
-             f"MTConnect stand-in   {stack.sim.url}   control: http://127.0.0.1:{stack.sim.control}/stats"]
-    lines += [f"{service.name:20} http://127.0.0.1:{service.metrics_port}/metrics   log {service.log}"
-              for service in stack.services if service.is_running()]
+             f"MTConnect stand-in   {stack.sim.url}   control: "
+             f"http://127.0.0.1:{stack.sim.control}/stats"]
+    lines += [
+        f"{service.name:20} http://127.0.0.1:{service.metrics_port}/metrics   log {service.log}"
+        for service in stack.services if service.is_running()]
     lines.append(f"configuration        {stack.config_path}   (mtcctl -c, mtc-producer -c ...)")
     return "\n".join("  " + line for line in lines)
 
@@ -31,13 +35,16 @@ def up():
         sys.exit("dev: it is up already; ./dev down ends it")
     servers = Servers().start()
     stack = Stack(servers).set_up()
-    for service in (stack.producer("producer-1"), stack.producer("producer-2"), stack.sender("sender-1"),
-                    stack.sender("sender-2"), stack.scheduler("scheduler-1"), stack.receiver("receiver-1")):
+    for service in (stack.producer("producer-1"), stack.producer("producer-2"),
+                    stack.sender("sender-1"), stack.sender("sender-2"),
+                    stack.scheduler("scheduler-1"), stack.receiver("receiver-1")):
         service.wait_ready()
     stack.write_config({"ctl__programs": f'"{stack.programs()}"'})
     # In the order in which they are to be ended.
-    processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd, servers.redis.process]
-    pids = [[process.pid, signal.SIGTERM] for process in processes] + [[servers.postgres.process.pid, signal.SIGINT]]
+    processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd,
+                 servers.redis.process]
+    pids = ([[process.pid, signal.SIGTERM] for process in processes] +
+            [[servers.postgres.process.pid, signal.SIGINT]])
     STATE.parent.mkdir(exist_ok=True)
     STATE.write_text(json.dumps({"folder": str(servers.folder), "pids": pids}))
     print(describe(stack) + "\n  ./dev down ends everything")
@@ -46,7 +53,8 @@ def up():
 def is_running(pid):
     try:
         os.kill(pid, 0)
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+        return stat.rsplit(")", 1)[1].split()[0] != "Z"
     except (ProcessLookupError, FileNotFoundError):
         return False
 

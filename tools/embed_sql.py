@@ -1,5 +1,5 @@
-"""Turns SQL files into a C table: embed_sql.py FILE.sql ... OUT.c; core files are named NNN_what.sql, an adapter's first
-line says its version."""
+"""Turns SQL files into a C table: embed_sql.py FILE.sql ... OUT.c; core files are named
+NNN_what.sql, an adapter's first line says its version."""
 import os
 import re
 import sys

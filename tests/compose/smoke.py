@@ -1,5 +1,6 @@
-"""./dev test --compose: docker-compose.yml for real. Events go in, cycle times come back, senders are scaled, one container is
-killed; nothing is lost. Needs a Docker engine and docker-compose; ports are free ones on 127.0.0.1."""
+"""./dev test --compose: docker-compose.yml for real. Events go in, cycle times come back, senders
+are scaled, one container is killed; nothing is lost. Needs a Docker engine and docker-compose;
+ports are free ones on 127.0.0.1."""
 import json
 import os
 import pathlib
@@ -22,13 +23,16 @@ class Compose:
         self.project = f"mtcsmoke{os.getpid()}"
         self.secrets = pathlib.Path(tempfile.mkdtemp(prefix="mtc-secrets."))
         subprocess.run([ROOT / "deploy/compose/make-secrets", self.secrets], check=True)
-        self.ports = {name: free_port() for name in ("MANAGEMENT_PORT", "HOOK_PORT", "SIM_CONTROL_PORT")}
-        self.env = {**os.environ, **{name: str(port) for name, port in self.ports.items()}, "SECRETS": str(self.secrets),
-                    "CYCLE_SYNC_PERIOD": "5", "SHIFT_SECONDS": "45", "SHIFT_RATE": "40"}
+        self.ports = {name: free_port()
+                      for name in ("MANAGEMENT_PORT", "HOOK_PORT", "SIM_CONTROL_PORT")}
+        self.env = {**os.environ, **{name: str(port) for name, port in self.ports.items()},
+                    "SECRETS": str(self.secrets), "CYCLE_SYNC_PERIOD": "5", "SHIFT_SECONDS": "45",
+                    "SHIFT_RATE": "40"}
 
     def run(self, *words, check=True):
-        done = subprocess.run([*COMPOSE, "-p", self.project, "-f", ROOT / "docker-compose.yml", "--profile", "demo", *words],
-                              env=self.env, capture_output=True, text=True)
+        done = subprocess.run([*COMPOSE, "-p", self.project, "-f", ROOT / "docker-compose.yml",
+                               "--profile", "demo", *words], env=self.env, capture_output=True,
+                              text=True)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-3000:]}")
         return done.stdout
@@ -37,7 +41,8 @@ class Compose:
         return self.run("ps", "-q", service).split()
 
     def inspect(self, container):
-        return json.loads(subprocess.run(["docker", "inspect", container], check=True, capture_output=True, text=True).stdout)[0]
+        return json.loads(subprocess.run(["docker", "inspect", container], check=True,
+                                         capture_output=True, text=True).stdout)[0]
 
     def health(self, service):
         return [self.inspect(c)["State"].get("Health", {}).get("Status") for c in self.ids(service)]
@@ -45,20 +50,23 @@ class Compose:
     def sql(self, text):
         """Rows of words."""
         password = (self.secrets / "postgres_password").read_text()
-        out = subprocess.run(["docker", "exec", "-e", f"PGPASSWORD={password}", self.ids("postgres")[0], "psql", "-h", "127.0.0.1",
-                              "-U", "mtc", "-d", "production_tracking", "-At", "-F", "|", "-v", "ON_ERROR_STOP=1", "-c", text],
-                             check=True, capture_output=True, text=True).stdout
+        out = subprocess.run(["docker", "exec", "-e", f"PGPASSWORD={password}",
+                              self.ids("postgres")[0], "psql", "-h", "127.0.0.1", "-U", "mtc", "-d",
+                              "production_tracking", "-At", "-F", "|", "-v", "ON_ERROR_STOP=1",
+                              "-c", text], check=True, capture_output=True, text=True).stdout
         return [line.split("|") for line in out.splitlines()]
 
     def states(self):
-        return {state: int(count) for state, count in self.sql("SELECT state, count(*) FROM mtc.event GROUP BY 1")}
+        return {state: int(count)
+                for state, count in self.sql("SELECT state, count(*) FROM mtc.event GROUP BY 1")}
 
     def sim(self, path):
         return http("GET", f"http://127.0.0.1:{self.ports['SIM_CONTROL_PORT']}{path}")[1]
 
     def queues(self):
         user = f"mtc:{(self.secrets / 'amqp_password').read_text()}"
-        text = http("GET", f"http://127.0.0.1:{self.ports['MANAGEMENT_PORT']}/api/queues", user=user)[1]
+        text = http("GET", f"http://127.0.0.1:{self.ports['MANAGEMENT_PORT']}/api/queues",
+                    user=user)[1]
         return {queue["name"]: queue for queue in json.loads(text)}
 
     def end(self):
@@ -90,7 +98,8 @@ def smoke(compose):
     began = time.monotonic()
     compose.run("up", "-d", "--build", "--scale", "sender=2")
     for service in ("rabbitmq", "postgres", "redis", "producer", "sender", "scheduler", "receiver"):
-        wait_for(lambda: set(compose.health(service)) == {"healthy"}, 120, f"{service} is healthy", pause=0.5)
+        wait_for(lambda: set(compose.health(service)) == {"healthy"}, 120, f"{service} is healthy",
+                 pause=0.5)
     step(f"built, up and healthy after {time.monotonic() - began:.0f} s")
     for name in ("producer", "sender", "scheduler", "receiver"):
         config = compose.inspect(compose.ids(name)[0])
@@ -105,32 +114,41 @@ def smoke(compose):
     victim = compose.ids("sender")[0]
     starts = compose.inspect(victim)["RestartCount"]
     os.kill(compose.inspect(victim)["State"]["Pid"], signal.SIGKILL)
-    wait_for(lambda: compose.inspect(victim)["RestartCount"] > starts and compose.inspect(victim)["State"]["Running"], 60,
-             "the killed sender is back", pause=0.5)
-    step(f"a sender killed, and restarted by its policy, at {compose.states().get('delivered', 0)} events delivered")
+    wait_for(lambda: compose.inspect(victim)["RestartCount"] > starts
+             and compose.inspect(victim)["State"]["Running"], 60, "the killed sender is back",
+             pause=0.5)
+    step("a sender killed, and restarted by its policy, at "
+         f"{compose.states().get('delivered', 0)} events delivered")
     receiver = compose.ids("receiver")[0]
     os.kill(compose.inspect(receiver)["State"]["Pid"], signal.SIGKILL)
 
     shift = compose.run("ps", "-q", "shift").strip()
-    wait_for(lambda: not compose.inspect(shift)["State"]["Running"], 120, "the shift is over", pause=1)
+    wait_for(lambda: not compose.inspect(shift)["State"]["Running"], 120, "the shift is over",
+             pause=1)
     assert compose.inspect(shift)["State"]["ExitCode"] == 0, compose.run("logs", "shift")
-    wait_for(lambda: set(compose.states()) == {"delivered"}, 120, "every event is delivered", pause=1)
+    wait_for(lambda: set(compose.states()) == {"delivered"}, 120, "every event is delivered",
+             pause=1)
     count = check_events(compose)
     duplicates = sum(line.split("\t")[2] == "409" for line in compose.sim("/record").splitlines())
     step(f"{count} events committed, all delivered in order, {duplicates} duplicate requests")
 
-    wait_for(lambda: not json.loads(compose.sim("/stats"))["webhooks"]["under_way"], 60, "web-hooks are answered", pause=1)
+    wait_for(lambda: not json.loads(compose.sim("/stats"))["webhooks"]["under_way"], 60,
+             "web-hooks are answered", pause=1)
     hooks = json.loads(compose.sim("/stats"))["webhooks"]
-    wait_for(lambda: compose.queues()["mtc.cycle-times"]["messages"] == 0, 60, "web-hooks are applied", pause=1)
+    wait_for(lambda: compose.queues()["mtc.cycle-times"]["messages"] == 0, 60,
+             "web-hooks are applied", pause=1)
     sources = dict(compose.sql("SELECT source, count(*) FROM mtc.cycle_time GROUP BY 1"))
     run, = compose.sql("SELECT asked, answered FROM mtc.cycle_run")
-    assert sum(map(int, sources.values())) == 16 and run == ["16", "16"] and "webhook" in sources, (sources, run)
+    assert (sum(map(int, sources.values())) == 16 and run == ["16", "16"]
+            and "webhook" in sources), (sources, run)
     assert hooks["accepted"] > 20, hooks
-    step(f"cycle times of 16 machines: {sources}; web-hooks answered: {hooks['accepted']} accepted, {hooks['duplicate']} duplicate")
+    step(f"cycle times of 16 machines: {sources}; web-hooks answered: "
+         f"{hooks['accepted']} accepted, {hooks['duplicate']} duplicate")
 
     dead = compose.queues()["mtc.dead"]["messages"]
     assert dead == 0, f"{dead} dead letters"
-    consumers = {name: queue["consumers"] for name, queue in compose.queues().items() if name.startswith("mtc.events.")}
+    consumers = {name: queue["consumers"] for name, queue in compose.queues().items()
+                 if name.startswith("mtc.events.")}
     assert set(consumers.values()) == {3}, consumers
 
 

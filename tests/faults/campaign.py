@@ -1,4 +1,5 @@
-"""./dev faults: a steady flow of transactions while a seeded schedule breaks things, and a reckoning at the end.
+"""./dev faults: a steady flow of transactions while a seeded schedule breaks things, and a
+reckoning at the end.
 
   ./dev faults --minutes N --seed S     faults of every kind
   ./dev faults --outage N               MTConnect down for N minutes at 50 events/s, nothing else
@@ -53,10 +54,13 @@ def run(servers, seed, seconds, rate=62, pauses=(3.0, 10.0), say=lambda text: No
 def show(outcome):
     print(outcome.table())
     delays = outcome.delays()
-    print(f"\n{outcome.committed} events committed, {len(outcome.faults)} faults, {len(outcome.lost)} lost, "
-          f"{outcome.out_of_order} out of order, {outcome.audit.get('dead')} dead (the {outcome.poison} poisoned ones), "
+    print(f"\n{outcome.committed} events committed, {len(outcome.faults)} faults, "
+          f"{len(outcome.lost)} lost, "
+          f"{outcome.out_of_order} out of order, {outcome.audit.get('dead')} dead (the "
+          f"{outcome.poison} poisoned ones), "
           f"{len(outcome.duplicates)} asked again")
-    print(f"from commit to arrival: median {delays[len(delays) // 2] * 1000:.1f} ms, longest {delays[-1]:.1f} s; "
+    print(f"from commit to arrival: median {delays[len(delays) // 2] * 1000:.1f} ms, "
+          f"longest {delays[-1]:.1f} s; "
           f"attempts at most {outcome.tries[0]}")
     if outcome.duplicates:
         print("\nasked again, though applied (each was answered 409):")
@@ -65,7 +69,8 @@ def show(outcome):
         print(f"not tried, this machine does not allow it: {kind}")
     for problem in outcome.problems:
         print(f"PROBLEM: {problem}")
-    print("every event is accounted for" if not outcome.problems else f"{len(outcome.problems)} problems")
+    print("every event is accounted for" if not outcome.problems
+          else f"{len(outcome.problems)} problems")
 
 
 def main():
@@ -73,7 +78,8 @@ def main():
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rate", type=float, default=62, help="events a second (default 62)")
-    parser.add_argument("--outage", type=float, metavar="MINUTES", help="MTConnect down for so long, nothing else")
+    parser.add_argument("--outage", type=float, metavar="MINUTES",
+                        help="MTConnect down for so long, nothing else")
     parser.add_argument("--plan", action="store_true", help="print the schedule only")
     words = parser.parse_args()
     if words.plan:

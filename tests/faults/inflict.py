@@ -43,11 +43,13 @@ def signal_tree(pid, number):
 
 
 class Inflictor:
-    """Does the faults of a plan to a plant, each in a thread; one target suffers one fault at a time."""
+    """Does the faults of a plan to a plant, each in a thread; one target suffers one fault at a
+    time."""
 
     def __init__(self, plant, say):
         self.plant, self.say = plant, say
-        self.locks = {name: threading.Lock() for name in [*plant.services, "postgres", "rabbitmq", "redis", "mtconnect"]}
+        self.locks = {name: threading.Lock()
+                      for name in [*plant.services, "postgres", "rabbitmq", "redis", "mtconnect"]}
         self.done = []  # (fault, begun, ended), times of the day
         self.errors = []
         self.threads = []
@@ -62,7 +64,8 @@ class Inflictor:
             begun = time.time()
             try:
                 self.act(fault)
-            except Exception as error:  # reported at the end: a fault that could not be done is no fault survived
+            # reported at the end: a fault that could not be done is no fault survived
+            except Exception as error:
                 self.errors.append(f"{fault}: {error!r}")
             self.done.append((fault, begun, time.time()))
             self.say(f"{fault}")
@@ -81,8 +84,10 @@ class Inflictor:
             time.sleep(fault.seconds)
             self.plant.sim.faults(POISON)
         else:
-            name = fault.kind.split()[0].lower() if fault.target in ("postgres", "rabbitmq", "redis") else None
-            action = fault.kind.split(None, 1)[1] if name or fault.target == "mtconnect" else fault.kind
+            name = (fault.kind.split()[0].lower()
+                    if fault.target in ("postgres", "rabbitmq", "redis") else None)
+            action = (fault.kind.split(None, 1)[1] if name or fault.target == "mtconnect"
+                      else fault.kind)
             words = action.replace(" ", "_").replace("'", "")
             getattr(self, f"{'server_' if name else ''}{words}")(fault)
 
@@ -126,7 +131,8 @@ class Inflictor:
     def descriptors_exhausted(self, fault):
         pid = self.plant.services[fault.target].pid
         soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))  # none above stderr may be opened any more
+        # none above stderr may be opened any more
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, hard))
         try:
             self.cut_all(fault.target)
             time.sleep(fault.seconds)

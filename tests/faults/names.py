@@ -1,4 +1,5 @@
-"""A name server of the campaign's own, and programs that ask it: each lives in a mount namespace with its own resolv.conf."""
+"""A name server of the campaign's own, and programs that ask it: each lives in a mount namespace
+with its own resolv.conf."""
 import os
 import pathlib
 import shutil

@@ -1,4 +1,5 @@
-"""MTConnect is down for long: nothing is dead after it, and what has piled up goes out in order, without a stampede."""
+"""MTConnect is down for long: nothing is dead after it, and what has piled up goes out in order,
+without a stampede."""
 import time
 
 from lib.processes import wait_for
@@ -11,7 +12,8 @@ RATE = 50
 
 
 def senders(plant, metric):
-    return [service.metrics()[metric] for name, service in plant.services.items() if name.startswith("sender")]
+    return [service.metrics()[metric] for name, service in plant.services.items()
+            if name.startswith("sender")]
 
 
 def main(servers, seconds, say):
@@ -39,12 +41,18 @@ def main(servers, seconds, say):
         states = plant.stack.wait_settled(600)
         outcome = Outcome(plant, shop, [])
         arrivals = sorted(row["at"] for row in outcome.record if row["at"] >= up)
-        say(f"up again: {backlog} events waited; the first went after {arrivals[0] - up:.2f} s, the last after "
-            f"{arrivals[-1] - up:.2f} s; in the first second {sum(1 for at in arrivals if at < arrivals[0] + 1)} requests")
-        print(f"{outcome.committed} events, {states.get('dead', 0)} dead, {len(outcome.lost)} lost, "
-              f"{outcome.out_of_order} out of order, {len(outcome.duplicates)} asked again, attempts at most "
-              f"{outcome.tries[0]}, requests before {before}, probes and deliveries after {len(outcome.record) - before}, "
-              f"sender memory at most {max(s.rss_kib(peak=True) for n, s in plant.services.items() if n.startswith('sender')) / 1024:.0f} MiB")
+        say(f"up again: {backlog} events waited; "
+            f"the first went after {arrivals[0] - up:.2f} s, "
+            f"the last after {arrivals[-1] - up:.2f} s; in the first second "
+            f"{sum(1 for at in arrivals if at < arrivals[0] + 1)} requests")
+        memory = max(service.rss_kib(peak=True) for name, service in plant.services.items()
+                     if name.startswith("sender"))
+        print(f"{outcome.committed} events, {states.get('dead', 0)} dead, "
+              f"{len(outcome.lost)} lost, {outcome.out_of_order} out of order, "
+              f"{len(outcome.duplicates)} asked again, "
+              f"attempts at most {outcome.tries[0]}, requests before {before}, "
+              f"probes and deliveries after {len(outcome.record) - before}, "
+              f"sender memory at most {memory / 1024:.0f} MiB")
         for problem in outcome.problems:
             print(f"PROBLEM: {problem}")
         return 1 if outcome.problems else 0

@@ -2,10 +2,11 @@
 import dataclasses
 import random
 
-PROGRAMS = ("producer-a", "producer-b", "sender-a", "sender-b", "sender-c", "scheduler-a", "scheduler-b", "receiver-a",
-            "receiver-b")
+PROGRAMS = ("producer-a", "producer-b", "sender-a", "sender-b", "sender-c", "scheduler-a",
+            "scheduler-b", "receiver-a", "receiver-b")
 LINKS = {"producer": ("amqp", "postgres"), "sender": ("amqp", "redis", "mtconnect"),
-         "scheduler": ("amqp", "postgres", "mtconnect"), "receiver": ("amqp", "redis", "postgres", "mtconnect")}
+         "scheduler": ("amqp", "postgres", "mtconnect"),
+         "receiver": ("amqp", "redis", "postgres", "mtconnect")}
 NAMED = ("producer-a", "sender-a", "scheduler-a")   # these look names up, at a name server of ours
 FAKED = ("producer-b", "sender-c", "receiver-b")    # the clock of these can be moved
 
@@ -78,7 +79,8 @@ def details(kind, target, dice):
 
 
 def make(seed, seconds, pauses=(3.0, 10.0), without=()):
-    """Faults in order of time. Every kind comes once before any comes again (as often as it weighs)."""
+    """Faults in order of time. Every kind comes once before any comes again (as often as it
+    weighs)."""
     dice = random.Random(seed)
     free_at, faults, bag, at = {}, [], [], pauses[0]
     while at < seconds:
@@ -86,7 +88,8 @@ def make(seed, seconds, pauses=(3.0, 10.0), without=()):
             bag = [kind for kind in KINDS for _ in range(kind.weight)]
             dice.shuffle(bag)
             if not faults:  # a short run sees each kind
-                bag.sort(key=lambda kind, seen=set(): kind.name not in seen and not seen.add(kind.name))
+                bag.sort(key=lambda kind, seen=set(): kind.name not in seen
+                         and not seen.add(kind.name))
         # The last of the bag whose target is not under another fault.
         for place in range(len(bag) - 1, -1, -1):
             kind = bag[place]
@@ -100,7 +103,8 @@ def make(seed, seconds, pauses=(3.0, 10.0), without=()):
         target = dice.choice(targets)
         lasts = round(dice.uniform(kind.shortest, kind.longest), 1)
         if kind.name not in without:
-            faults.append(Fault(round(at, 1), kind.name, target, lasts, details(kind.name, target, dice)))
+            faults.append(Fault(round(at, 1), kind.name, target, lasts,
+                                details(kind.name, target, dice)))
             free_at[target] = at + lasts + kind.rest
         at += dice.uniform(*pauses)
     return faults

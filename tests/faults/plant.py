@@ -1,4 +1,5 @@
-"""The installation under attack: all programs, two or three of each, every link of each through a proxy."""
+"""The installation under attack: all programs, two or three of each, every link of each through a
+proxy."""
 import glob
 
 from lib.stack import Stack
@@ -20,7 +21,8 @@ class Plant:
 
     def __init__(self, servers, folder_of=None, **config):
         self.servers = servers
-        self.stack = Stack(servers, scheduler__period_s=PACE_S, scheduler__again_s=5, **config).set_up()
+        self.stack = Stack(servers, scheduler__period_s=PACE_S, scheduler__again_s=5,
+                           **config).set_up()
         self.sim = self.stack.sim
         self.proxy = Proxy()
         self.links, self.services, self.clocks, self.without = {}, {}, {}, []
@@ -47,14 +49,15 @@ class Plant:
     def options(self, name, program):
         """Environment that leads the program through its own links."""
         host = self.names.host(name) if self.names and name in NAMED else "127.0.0.1"
-        ports = {"amqp": self.servers.rabbit.port, "postgres": self.servers.postgres.port, "redis": self.servers.redis.port,
-                 "mtconnect": self.sim.port}
+        ports = {"amqp": self.servers.rabbit.port, "postgres": self.servers.postgres.port,
+                 "redis": self.servers.redis.port, "mtconnect": self.sim.port}
         for link in LINKS[program]:
             self.links[name, link] = self.proxy.link(f"{name}/{link}", ports[link])
         port = {link: self.links[name, link].port for link in LINKS[program]}
         options = {"mtc_amqp_url": f"amqp://guest:guest@{host}:{port['amqp']}/{self.stack.name}"}
         if "postgres" in port:
-            options["mtc_postgres_conninfo"] = f"host={host} port={port['postgres']} user=postgres dbname={self.stack.name}"
+            options["mtc_postgres_conninfo"] = (f"host={host} port={port['postgres']} user=postgres"
+                                                f" dbname={self.stack.name}")
         if "redis" in port:
             options["mtc_redis_url"] = f"redis://{host}:{port['redis']}/{self.stack.redis_database}"
         if "mtconnect" in port:
@@ -64,9 +67,11 @@ class Plant:
     def fake_clock(self, service):
         clock = self.clocks[service.name] = self.stack.folder / f"{service.name}.clock"
         clock.write_text("+0\n")
-        # Only the time of day: programs measure spans with the monotonic clock, which nobody can move.
-        service.env.update(LD_PRELOAD=self.library, FAKETIME_TIMESTAMP_FILE=str(clock), FAKETIME_CACHE_DURATION="1",
-                           FAKETIME_DONT_FAKE_MONOTONIC="1", DONT_FAKE_MONOTONIC="1")
+        # Only the time of day: programs measure spans with the monotonic clock, which nobody can
+        # move.
+        service.env.update(LD_PRELOAD=self.library, FAKETIME_TIMESTAMP_FILE=str(clock),
+                           FAKETIME_CACHE_DURATION="1", FAKETIME_DONT_FAKE_MONOTONIC="1",
+                           DONT_FAKE_MONOTONIC="1")
 
     def stop(self):
         reports = self.stack.tear_down()

@@ -1,4 +1,5 @@
-"""TCP links that can be cut, stalled, half-opened and slowed. One event loop in a thread of its own serves them all."""
+"""TCP links that can be cut, stalled, half-opened and slowed. One event loop in a thread of its own
+serves them all."""
 import asyncio
 import itertools
 import socket
@@ -27,7 +28,8 @@ class Link:
         self.loop, self.name, self.target_port = loop, name, target_port
         self.mode = "pass"
         self.pairs = {}    # connections that go through, by number
-        self.orphans = []  # ends of half-open ones: kept open for as long as their programs believe in them
+        # ends of half-open ones: kept open for as long as their programs believe in them
+        self.orphans = []
         self.numbers = itertools.count()
         self.flowing = asyncio.Event()
         self.flowing.set()
@@ -80,7 +82,8 @@ class Link:
                 reset(pair["near"])
                 reset(pair["far"])
         if mode == "half-open":
-            # The server sees the connection end. The program hears nothing, now or later: its packets are for nobody.
+            # The server sees the connection end. The program hears nothing, now or later: its
+            # packets are for nobody.
             for pair in pairs:
                 pair["dead"] = True
                 reset(pair["far"])

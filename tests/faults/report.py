@@ -12,9 +12,12 @@ class Outcome:
         self.plant, self.faults = plant, faults
         self.problems = []
         with plant.stack.connect() as pg:
-            self.done = pg.execute("SELECT machine, event_id::text, poison FROM campaign.done ORDER BY id").fetchall()
-            self.ledger = {key: (state, reason, created) for key, state, reason, created in pg.execute(
-                "SELECT event_id::text, state, reason, extract(epoch FROM created_at)::float8 FROM mtc.event")}
+            self.done = pg.execute(
+                "SELECT machine, event_id::text, poison FROM campaign.done ORDER BY id").fetchall()
+            self.ledger = {key: (state, reason, created)
+                           for key, state, reason, created in pg.execute(
+                               "SELECT event_id::text, state, reason, extract(epoch"
+                               " FROM created_at)::float8 FROM mtc.event")}
             self.tries = pg.execute("SELECT max(attempts), sum(attempts) FROM mtc.event").fetchone()
         self.record = plant.sim.record()
         self.committed = len(self.done)
@@ -27,7 +30,8 @@ class Outcome:
             self.problems.append(f"breaches of contract: {violations['violation_texts'][:5]}")
         for service in plant.services.values():
             if not service.is_running():
-                self.problems.append(f"{service.name} ended by itself with {service.child.returncode}")
+                self.problems.append(
+                    f"{service.name} ended by itself with {service.child.returncode}")
 
     def look_at_ledger(self):
         for machine, key, poison in self.done:
@@ -51,9 +55,12 @@ class Outcome:
         everything = {key for _, key, _ in self.done}
         self.lost = [key for machine in wanted for key in wanted[machine] if key not in applied]
         self.unknown = [key for key in applied if key not in everything]
-        self.out_of_order = sum(1 for machine, keys in wanted.items() for have, want in
-                                zip(got.get(machine, []), [key for key in keys if key in applied]) if have != want)
-        for what, number in (("lost", len(self.lost)), ("applied but never committed", len(self.unknown)),
+        self.out_of_order = sum(1 for machine, keys in wanted.items()
+                                for have, want in zip(got.get(machine, []),
+                                                      [key for key in keys if key in applied])
+                                if have != want)
+        for what, number in (("lost", len(self.lost)),
+                             ("applied but never committed", len(self.unknown)),
                              ("out of order", self.out_of_order)):
             if number:
                 self.problems.append(f"{number} events {what}: {(self.lost or self.unknown)[:10]}")
@@ -67,13 +74,16 @@ class Outcome:
             self.problems.append(f"mtcctl audit: {text}")
         if self.audit.get("problems"):
             self.problems.append(f"mtcctl audit: {self.audit['problems']}")
-        for name, want in (("committed", self.committed), ("delivered", self.committed - self.poison), ("dead", self.poison)):
+        for name, want in (("committed", self.committed),
+                           ("delivered", self.committed - self.poison), ("dead", self.poison)):
             if self.audit.get(name) != want:
-                self.problems.append(f"mtcctl audit: {name} {self.audit.get(name)}, the campaign counts {want}")
+                self.problems.append(
+                    f"mtcctl audit: {name} {self.audit.get(name)}, the campaign counts {want}")
 
     def blame(self, key, asked_again):
-        """What kept the answer from being kept: a fault under way when the event was applied (lost answers before others), or
-        else the one that began last before the event was asked again and was not long over."""
+        """What kept the answer from being kept: a fault under way when the event was applied (lost
+        answers before others), or else the one that began last before the event was asked again and
+        was not long over."""
         at = self.applied[key]
         during = [fault for fault, begun, ended in self.faults if begun <= at <= ended]
         for fault in during:
@@ -86,14 +96,16 @@ class Outcome:
 
     def recoveries(self):
         """Per fault: s from its end until an event committed after that had been applied."""
-        born = sorted((self.ledger[key][2], at) for key, at in self.applied.items() if key in self.ledger)
+        born = sorted((self.ledger[key][2], at) for key, at in self.applied.items()
+                      if key in self.ledger)
         births = [birth for birth, _ in born]
         # The earliest arrival among all born from here on.
         soonest = [0.0] * (len(born) + 1)
         soonest[len(born)] = float("inf")
         for place in range(len(born) - 1, -1, -1):
             soonest[place] = min(soonest[place + 1], born[place][1])
-        return [(fault, soonest[bisect.bisect_left(births, ended)] - ended) for fault, _, ended in self.faults]
+        return [(fault, soonest[bisect.bisect_left(births, ended)] - ended)
+                for fault, _, ended in self.faults]
 
     def table(self):
         blamed = {}
@@ -105,14 +117,16 @@ class Outcome:
         for fault, seconds in self.recoveries():
             if seconds != float("inf"):
                 waits.setdefault(fault.kind, []).append(seconds)
-        lines = [f"{'fault':36} {'times':>5} {'of it, s':>9} {'flow again after, s':>20} {'repeats':>8}"]
+        lines = [
+            f"{'fault':36} {'times':>5} {'of it, s':>9} {'flow again after, s':>20} {'repeats':>8}"]
         for kind in KINDS:
             mine = [entry for entry in self.faults if entry[0].kind == kind.name]
             if not mine:
                 continue
             wait = sorted(waits.get(kind.name, [0.0]))
             lines.append(f"{kind.name:36} {len(mine):5} {sum(e[2] - e[1] for e in mine):9.0f} "
-                         f"{wait[len(wait) // 2]:9.2f} max {wait[-1]:6.2f} {blamed.get(kind.name, 0):8}")
+                         f"{wait[len(wait) // 2]:9.2f} max {wait[-1]:6.2f} "
+                         f"{blamed.get(kind.name, 0):8}")
         if "none" in blamed:
             lines.append(f"{'far from any fault':36} {'':5} {'':9} {'':20} {blamed['none']:8}")
         return "\n".join(lines)
@@ -121,9 +135,11 @@ class Outcome:
         lines = []
         for at, key, machine in self.duplicates:
             fault = self.blame(key, at)
-            lines.append(f"  {key}  {machine}  {f'{fault.kind} ({fault.target})' if fault else 'far from any fault'}")
+            lines.append(f"  {key}  {machine}  "
+                         f"{f'{fault.kind} ({fault.target})' if fault else 'far from any fault'}")
         return "\n".join(lines)
 
     def delays(self):
         """Sorted s from commit to arrival."""
-        return sorted(at - self.ledger[key][2] for key, at in self.applied.items() if key in self.ledger)
+        return sorted(at - self.ledger[key][2] for key, at in self.applied.items()
+                      if key in self.ledger)

@@ -11,7 +11,8 @@ POISON_EVERY, ROLLBACK_EVERY = 500, 50
 
 
 class Writer(threading.Thread):
-    """Commits events of its own machines, each in a transaction with a row of campaign.done, whatever the server does."""
+    """Commits events of its own machines, each in a transaction with a row of campaign.done,
+    whatever the server does."""
 
     def __init__(self, plant, number, machines, rate, poison):
         super().__init__(daemon=True)
@@ -41,10 +42,12 @@ class Writer(threading.Thread):
                 self.pg = self.plant.stack.connect(connect_timeout=3, tcp_user_timeout=20000)
                 self.reconnects += 1
             with self.pg.transaction(force_rollback=n % ROLLBACK_EVERY == ROLLBACK_EVERY - 1):
-                key = self.pg.execute("SELECT mtc.emit('setup', %s, %s, json_build_object('n', %s::int))",
-                                      (machine, "setup.poison" if poison else "setup.started", n)).fetchone()[0]
-                self.pg.execute("INSERT INTO campaign.done (machine, event_id, poison) VALUES (%s, %s, %s)",
-                                (machine, key, poison))
+                key = self.pg.execute(
+                    "SELECT mtc.emit('setup', %s, %s, json_build_object('n', %s::int))",
+                    (machine, "setup.poison" if poison else "setup.started", n)).fetchone()[0]
+                self.pg.execute(
+                    "INSERT INTO campaign.done (machine, event_id, poison) VALUES (%s, %s, %s)",
+                    (machine, key, poison))
         except psycopg.OperationalError:
             # Whether it was committed is in campaign.done. On to the next.
             if self.pg is not None:
@@ -58,15 +61,17 @@ class Shop:
         self.plant = plant
         with plant.stack.connect() as pg:
             pg.execute("CREATE SCHEMA campaign")
-            pg.execute("CREATE TABLE campaign.done (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, machine text NOT NULL,"
+            pg.execute("CREATE TABLE campaign.done (id bigint GENERATED ALWAYS AS IDENTITY "
+                       "PRIMARY KEY, machine text NOT NULL,"
                        " event_id uuid NOT NULL, poison boolean NOT NULL)")
-            pg.execute("INSERT INTO machines (name) SELECT 'M-' || lpad(n::text, 3, '0') FROM generate_series(1, %s) n",
-                       (machines,))
+            pg.execute("INSERT INTO machines (name) SELECT 'M-' || lpad(n::text, 3, '0')"
+                       " FROM generate_series(1, %s) n", (machines,))
             known = [name for (name,) in pg.execute("SELECT machine FROM mtc.active_machine")]
         for machine in known:  # MTConnect knows what the shop has
             plant.sim.call("POST", "/cycle", {"machine": machine, "cycle_time": 5})
         self.machines = [f"M-{n:03}" for n in range(1, machines + 1)]
-        self.writers = [Writer(plant, n, self.machines[n::writers], rate / writers, poison) for n in range(writers)]
+        self.writers = [Writer(plant, n, self.machines[n::writers], rate / writers, poison)
+                        for n in range(writers)]
         self.cycle_times = {}
         self.stopping = threading.Event()
         self.cycles = threading.Thread(target=self.change_cycle_times, daemon=True)
@@ -80,7 +85,8 @@ class Shop:
         return self
 
     def change_cycle_times(self):
-        """MTConnect learns a new cycle time each second, and tells by web-hook: once, badly, or not at all."""
+        """MTConnect learns a new cycle time each second, and tells by web-hook: once, badly, or not
+        at all."""
         dice = random.Random(3)
         try:
             for n in range(10 ** 9):
@@ -89,9 +95,10 @@ class Shop:
                 self.cycle_times[machine] = value
                 self.plant.sim.call("POST", "/cycle", told)
                 if dice.random() < 0.8:
-                    self.plant.sim.call("POST", "/webhook", {"machine_id": machine, "cycle_time": value,
-                                                             "repeat": dice.choice((1, 1, 3)),
-                                                             "delay_ms": dice.choice((0, 0, 2000))})
+                    self.plant.sim.call("POST", "/webhook",
+                                        {"machine_id": machine, "cycle_time": value,
+                                         "repeat": dice.choice((1, 1, 3)),
+                                         "delay_ms": dice.choice((0, 0, 2000))})
                 if self.stopping.wait(1):
                     return
         except Exception as error:
@@ -108,7 +115,8 @@ class Shop:
             writer.join(60)
         if self.cycles.ident:
             self.cycles.join(30)
-        errors = [repr(error) for error in [self.error, *(writer.error for writer in self.writers)] if error]
+        errors = [repr(error) for error in [self.error, *(writer.error for writer in self.writers)]
+                  if error]
         assert not errors, errors
 
     def wait_cycle_times(self, seconds=60):

@@ -7,8 +7,8 @@ from lib.flow import check_all_arrived
 
 
 def strict(stack):
-    """A session in which waiting for somebody's transaction is an error. (The moments two INSERTs need to make a table longer
-    are locks to PostgreSQL too, so it can't be none at all.)"""
+    """A session in which waiting for somebody's transaction is an error. (The moments two INSERTs
+    need to make a table longer are locks to PostgreSQL too, so it can't be none at all.)"""
     pg = stack.connect()
     pg.execute("SET lock_timeout = '1s'")
     return pg
@@ -21,11 +21,13 @@ def write_concurrently(stack, writers=8, rounds=60):
     def write(machine):
         try:
             with strict(stack) as pg:
-                setup, = pg.execute("INSERT INTO setup_jobs (machine_id, status) VALUES (%s, 'queued') RETURNING id",
-                                    (machine,)).fetchone()
+                setup, = pg.execute(
+                    "INSERT INTO setup_jobs (machine_id, status) VALUES (%s, 'queued')"
+                    " RETURNING id", (machine,)).fetchone()
                 for n in range(rounds):
                     with pg.transaction():
-                        pg.execute("UPDATE setup_jobs SET status = %s WHERE id = %s", (["created", "started"][n % 2], setup))
+                        pg.execute("UPDATE setup_jobs SET status = %s WHERE id = %s",
+                                   (["created", "started"][n % 2], setup))
                         pg.execute("SELECT mtc.emit('event', 'SR-26', 'shift.note', '{}')")
         except psycopg.Error as error:
             errors.append(error)
@@ -61,7 +63,8 @@ def test_a_transaction_left_open_holds_up_nobody(stack):
             late = stack.emit("SR-25", pg=idle)
             early = [stack.emit("SR-26") for _ in range(20)]
             with strict(stack) as pg:
-                early += [stack.emit("SR-25", pg=pg)]  # the same machine: no lock, so nobody to wait for
+                # the same machine: no lock, so nobody to wait for
+                early += [stack.emit("SR-25", pg=pg)]
             assert stack.wait_settled() == {"delivered": 21}
     stack.wait_settled()
     assert stack.sim.applied() == {"SR-26": early[:20], "SR-25": [early[20], late]}
@@ -115,7 +118,8 @@ def test_only_changes_of_status_are_events(stack):
 
 
 def test_reading_order_survives_a_late_commit(stack):
-    """X commits after later ids were read, then Y of the same machine: X must not be overtaken by Y."""
+    """X commits after later ids were read, then Y of the same machine: X must not be overtaken by
+    Y."""
     stack.producer().wait_ready()
     stack.sender().wait_ready()
     with stack.connect() as open_session:
@@ -136,9 +140,11 @@ def test_a_large_late_transaction(stack):
     stack.sender().wait_ready()
     with stack.connect() as open_session:
         with open_session.transaction():
-            open_session.execute("SELECT count(mtc.emit('setup', 'SR-' || 20 + n % 4, 'setup.started', '{}'))"
-                                 " FROM generate_series(1, 10000) n")
+            open_session.execute(
+                "SELECT count(mtc.emit('setup', 'SR-' || 20 + n % 4, 'setup.started', '{}'))"
+                " FROM generate_series(1, 10000) n")
             with stack.connect() as pg:
-                pg.execute("SELECT count(mtc.emit('setup', 'K-16', 'setup.started', '{}')) FROM generate_series(1, 3000)")
+                pg.execute("SELECT count(mtc.emit('setup', 'K-16', 'setup.started', '{}'))"
+                           " FROM generate_series(1, 3000)")
     assert stack.wait_settled() == {"delivered": 13000}
     check_all_arrived(stack)

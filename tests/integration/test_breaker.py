@@ -1,4 +1,5 @@
-"""The breaker: trouble of the destination holds events, trouble of an event is its own. See Verdicts in docs/architecture.md."""
+"""The breaker: trouble of the destination holds events, trouble of an event is its own. See
+Verdicts in docs/architecture.md."""
 import time
 
 import pytest
@@ -21,9 +22,10 @@ def opened(sender):
 
 @pytest.fixture
 def impatient_rabbit(servers):
-    """A broker that takes back what is not acknowledged within a minute; 30 minutes is the default. Channels read both
-    numbers when they are opened."""
-    servers.rabbit.control("eval", f"application:set_env(rabbit, consumer_timeout, {DELIVERY_TIMEOUT_S * 1000}),"
+    """A broker that takes back what is not acknowledged within a minute; 30 minutes is the default.
+    Channels read both numbers when they are opened."""
+    servers.rabbit.control("eval", "application:set_env(rabbit, consumer_timeout, "
+                           f"{DELIVERY_TIMEOUT_S * 1000}),"
                            " application:set_env(rabbit, channel_tick_interval, 2000).")
     yield servers.rabbit
     servers.rabbit.control("eval", "application:set_env(rabbit, consumer_timeout, 1800000),"
@@ -31,8 +33,8 @@ def impatient_rabbit(servers):
 
 
 def test_down_for_longer_than_the_broker_lets_events_be_held(make_stack, impatient_rabbit):
-    """One sender hands its events back in time. Another, which is told to hold them for longer, shows that the broker means it,
-    and that even this costs nothing."""
+    """One sender hands its events back in time. Another, which is told to hold them for longer,
+    shows that the broker means it, and that even this costs nothing."""
     patient = make_stack(sender__hold_max_s=DELIVERY_TIMEOUT_S * 2 // 3, **QUICK)
     stubborn = make_stack(sender__hold_max_s=1500, **QUICK)
     senders = []
@@ -41,9 +43,12 @@ def test_down_for_longer_than_the_broker_lets_events_be_held(make_stack, impatie
         senders.append(run_programs(stack))
         Writers(stack, add_machines(stack, 8), 200).start().join()
     down_since = time.monotonic()
-    wait_for(lambda: all(sender.metrics()["mtc_sender_breaker_open"] for sender in senders), 20, "the breakers open")
-    wait_for(lambda: "timed out" in senders[1].text(), DELIVERY_TIMEOUT_S * 2, "the broker loses patience")
-    wait_for(lambda: senders[0].text().count("held for long") >= 2, DELIVERY_TIMEOUT_S * 2, "handed back twice")
+    wait_for(lambda: all(sender.metrics()["mtc_sender_breaker_open"] for sender in senders), 20,
+             "the breakers open")
+    wait_for(lambda: "timed out" in senders[1].text(), DELIVERY_TIMEOUT_S * 2,
+             "the broker loses patience")
+    wait_for(lambda: senders[0].text().count("held for long") >= 2, DELIVERY_TIMEOUT_S * 2,
+             "handed back twice")
     assert time.monotonic() - down_since > DELIVERY_TIMEOUT_S
     assert "timed out" not in senders[0].text()
     for stack, sender in zip((patient, stubborn), senders):
@@ -53,16 +58,18 @@ def test_down_for_longer_than_the_broker_lets_events_be_held(make_stack, impatie
         assert sender.metrics()["mtc_sender_dead_total"] == 0
 
 
-@pytest.mark.parametrize("fault", [{"action": "status", "status": 500}, {"action": "hang"}, {"action": "close"},
-                                   {"action": "status", "status": 422}])
+@pytest.mark.parametrize("fault",
+                         [{"action": "status", "status": 500}, {"action": "hang"},
+                          {"action": "close"}, {"action": "status", "status": 422}])
 @pytest.mark.parametrize("others", [0, 6])
 def test_poison_never_opens_it(make_stack, fault, others):
     """Whether other machines show that MTConnect lives, or there is nobody but the poisoned one."""
-    stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"', mtconnect__timeout_ms=300, **QUICK)
+    stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"', mtconnect__timeout_ms=300,
+                       **QUICK)
     stack.sim.faults(dict(fault, type="setup.poison"))
     sender = run_programs(stack)
     machines = add_machines(stack, 1 + others)
-    for n in range(3):
+    for _ in range(3):
         stack.emit(machines[0], "setup.poison")
         for machine in machines:
             stack.emit(machine)
@@ -88,7 +95,8 @@ def test_flapping_destination(make_stack):
 
 
 def test_slow_destination(stack):
-    """Answers after 2.9 s, of the 3 that are allowed, are answers: machines don't wait for one another, nothing is repeated."""
+    """Answers after 2.9 s, of the 3 that are allowed, are answers: machines don't wait for one
+    another, nothing is repeated."""
     stack.sim.faults({"action": "delay", "ms": 2900})
     sender = run_programs(stack)
     machines = add_machines(stack, 16)
@@ -123,7 +131,8 @@ def test_refused_destination_is_knocked_at_by_one(make_stack, status):
 
 
 def test_unavailable_destination_that_names_a_time(make_stack):
-    """503 with Retry-After to everybody: it is the destination, nothing dies, however many answers there are."""
+    """503 with Retry-After to everybody: it is the destination, nothing dies, however many answers
+    there are."""
     stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"', **QUICK)
     stack.sim.faults({"action": "status", "status": 503, "retry_after": 1})
     sender = run_programs(stack)
@@ -132,7 +141,8 @@ def test_unavailable_destination_that_names_a_time(make_stack):
         for machine in machines:
             stack.emit(machine)
     wait_for(lambda: opened(sender) >= 1, 30, "the breaker opens")
-    wait_for(lambda: len(stack.sim.record()) >= 8 * 5 + 5, 60, "more answers than all heads have attempts")
+    wait_for(lambda: len(stack.sim.record()) >= 8 * 5 + 5, 60,
+             "more answers than all heads have attempts")
     stack.sim.faults()
     assert stack.wait_settled() == {"delivered": 16}
     check_all_arrived(stack)
@@ -140,7 +150,8 @@ def test_unavailable_destination_that_names_a_time(make_stack):
 
 
 def test_recovery_is_no_stampede(make_stack):
-    """After the first success one request more is let in for each one that comes back; in the end all go."""
+    """After the first success one request more is let in for each one that comes back; in the end
+    all go."""
     answer_s = 0.3
     stack = make_stack(**QUICK)
     sender = run_programs(stack)
@@ -157,7 +168,8 @@ def test_recovery_is_no_stampede(make_stack):
     crowd = []
     for end in ends:
         begin = end - answer_s * 0.8  # by then it was surely there
-        crowd.append((sum(1 for other in ends if other - answer_s * 0.8 <= begin < other), sum(1 for other in ends if other <= begin)))
+        crowd.append((sum(1 for other in ends if other - answer_s * 0.8 <= begin < other),
+                      sum(1 for other in ends if other <= begin)))
     for under_way, come_back in crowd:
         assert under_way <= come_back + 3, (under_way, come_back)
     assert max(under_way for under_way, _ in crowd) >= 30

@@ -14,9 +14,12 @@ def test_fifty_redeliveries_do_not_lose_an_event(stack, servers):
     stack.emit("SR-26")
     wait_for(lambda: stack.states().get("published") == 1, 20, "published")
     parameters = pika.URLParameters(servers.rabbit.url(stack.name))
-    queues = {n: q for n, q in servers.rabbit.queues(stack.name).items() if n.startswith("mtc.events.")}
-    name = wait_for(lambda: next((n for n, q in servers.rabbit.queues(stack.name).items()
-                                  if n.startswith("mtc.events.") and q.get("messages")), None), 20, "the queue shows it")
+    queues = {n: q for n, q in servers.rabbit.queues(stack.name).items()
+              if n.startswith("mtc.events.")}
+    name = wait_for(
+        lambda: next((n for n, q in servers.rabbit.queues(stack.name).items()
+                      if n.startswith("mtc.events.") and q.get("messages")), None), 20,
+        "the queue shows it")
     assert len(queues) == 8
     for n in range(50):
         connection = pika.BlockingConnection(parameters)
@@ -35,19 +38,24 @@ def test_fifty_redeliveries_do_not_lose_an_event(stack, servers):
 def test_topology(stack, servers):
     stack.producer().wait_ready()
     queues = servers.rabbit.queues(stack.name)
-    assert sorted(queues) == sorted(["mtc.control", "mtc.cycle-times", "mtc.dead", "mtc.outcomes", *(f"mtc.events.{p}" for p in range(8))])
+    assert sorted(queues) == sorted(["mtc.control", "mtc.cycle-times", "mtc.dead", "mtc.outcomes",
+                                     *(f"mtc.events.{p}" for p in range(8))])
     assert all(q["type"] == "quorum" and q["durable"] for q in queues.values())
     arguments = queues["mtc.events.0"]["arguments"]
     assert arguments["x-single-active-consumer"] is True
-    assert arguments["x-dead-letter-exchange"] == "mtc.dead" and arguments["x-dead-letter-strategy"] == "at-least-once"
-    major = json.loads(servers.rabbit.api("GET", "/api/overview")[1])["rabbitmq_version"].split(".")[0]
+    assert arguments["x-dead-letter-exchange"] == "mtc.dead"
+    assert arguments["x-dead-letter-strategy"] == "at-least-once"
+    major = json.loads(servers.rabbit.api("GET", "/api/overview")[1])["rabbitmq_version"].split(
+        ".")[0]
     assert arguments.get("x-delivery-limit") == (-1 if int(major) >= 4 else None)
 
 
 def test_existing_queue_is_used_as_it_is(stack, servers):
     """A queue made with other arguments (an older broker's, an operator's) goes on working."""
-    status, _ = servers.rabbit.api("PUT", f"/api/queues/{stack.name}/mtc.events.3", json.dumps(
-        {"durable": True, "arguments": {"x-queue-type": "quorum", "x-single-active-consumer": True}}))
+    status, _ = servers.rabbit.api("PUT", f"/api/queues/{stack.name}/mtc.events.3",
+                                   json.dumps({"durable": True,
+                                               "arguments": {"x-queue-type": "quorum",
+                                                             "x-single-active-consumer": True}}))
     assert status == 201
     stack.producer()
     stack.sender().wait_ready()
@@ -80,8 +88,10 @@ def test_memory_alarm_blocks_and_releases(stack, servers):
     try:
         with stack.connect() as pg:
             for _ in range(20):
-                pg.execute("UPDATE setup_jobs SET status = CASE status WHEN 'started' THEN 'completed' ELSE 'started' END")
-        wait_for(lambda: any("blocks publishers" in s.text() for s in stack.services), 30, "it is said")
+                pg.execute("UPDATE setup_jobs SET status = CASE status WHEN 'started' THEN "
+                           "'completed' ELSE 'started' END")
+        wait_for(lambda: any("blocks publishers" in s.text() for s in stack.services), 30,
+                 "it is said")
     finally:
         servers.rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
     assert stack.wait_settled() == {"delivered": 280}

@@ -22,21 +22,30 @@ def asked(stack, *words, status=0):
 
 def test_status(stack):
     """Text for people, JSON for programs; what is down is said, and is the exit status."""
-    producer, sender = run_programs(stack)
+    run_programs(stack)
     stack.scheduler().wait_ready()
     with stack.connect() as pg:
         pg.execute("UPDATE setup_jobs SET status = 'completed'")
     stack.emit("B-38")
     wait_for(lambda: stack.states() == {"delivered": 14, "dead": 1}, 20, "settled")
     told = asked(stack, "status")
-    assert told["events"]["delivered"] == 14 and told["events"]["dead"] == 1 and told["events"]["waiting"] == 0
+    assert told["events"]["delivered"] == 14
+    assert told["events"]["dead"] == 1
+    assert told["events"]["waiting"] == 0
     assert told["postgres"]["schema"] == {"core": 4, "production_tracking": 2}
     queues = {queue["name"]: queue for queue in told["rabbitmq"]["queues"]}
-    assert queues["mtc.dead"]["ready"] == 1 and queues["mtc.events.0"]["consumers"] >= 1 and not told["rabbitmq"]["paused"]
-    wait_for(lambda: {queue["name"]: queue for queue in asked(stack, "status")["rabbitmq"]["queues"]}["mtc.events.0"].get("active"),
-             20, "the management API knows the active consumer")
+    assert queues["mtc.dead"]["ready"] == 1
+    assert queues["mtc.events.0"]["consumers"] >= 1
+    assert not told["rabbitmq"]["paused"]
+
+    def active_consumer():
+        queues = {queue["name"]: queue for queue in asked(stack, "status")["rabbitmq"]["queues"]}
+        return queues["mtc.events.0"].get("active")
+    wait_for(active_consumer, 20, "the management API knows the active consumer")
     programs = {program["program"]: program for program in told["programs"]}
-    assert programs["sender"]["ready"] is True and programs["sender"]["delivered"] == 14 and programs["producer"]["active"] == 1
+    assert programs["sender"]["ready"] is True
+    assert programs["sender"]["delivered"] == 14
+    assert programs["producer"]["active"] == 1
     text = stack.ctl("status")
     assert "delivered 14   dead 1" in text and "mtc.events.7" in text and "breaker closed" in text
     assert stack.ctl("top", "--interval", "1", "--count", "2").count("mtc-sync ") == 2
@@ -61,15 +70,19 @@ def test_events_are_found(stack):
         return [row["machine"] for row in asked(stack, "events", *words)]
 
     assert found() == ["B-38", "K-16", "SR-26"] and found("--limit", "1") == ["B-38"]
-    assert found("--machine", "SR-26") == ["SR-26"] and found("--type", "shift.%") == ["B-38", "K-16"]
+    assert found("--machine", "SR-26") == ["SR-26"]
+    assert found("--type", "shift.%") == ["B-38", "K-16"]
     assert found("--state", "dead") == ["B-38"] and found("--id", first) == ["SR-26"]
-    assert len(found("--since", "10m")) == 3 and found("--since", "2099-01-01T00:00:00Z") == [] and found("--until", "10m") == []
+    assert len(found("--since", "10m")) == 3
+    assert found("--since", "2099-01-01T00:00:00Z") == []
+    assert found("--until", "10m") == []
     row, = asked(stack, "events", "--id", first)
     assert row["state"] == "delivered" and row["status"] == 201 and row["attempts"] == 1
     for bad in (["--since", "yesterday"], ["--state", "lost"], ["--id", "7"], ["more"]):
         assert "usage" in stack.ctl("events", *bad, status=2)
     for bad in ("x", "0", "-1", "5 a", ""):
-        assert f'--limit "{bad}" is no whole number' in stack.ctl("events", "--limit", bad, status=2)
+        assert f'--limit "{bad}" is no whole number' in stack.ctl("events", "--limit", bad,
+                                                                  status=2)
 
 
 def test_dead_letters_are_listed_put_back_and_dropped(stack):
@@ -80,9 +93,12 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     wait_for(lambda: stack.states() == {"dead": 3}, 20, "dead")
     letters = {letter["id"]: letter for letter in asked(stack, "dead", "list")}
     assert set(letters) == {first, second, unknown}
-    assert letters[first]["reason"] == "HTTP 422" and letters[unknown]["reason"] == "machine 'B-38' is unknown"
+    assert letters[first]["reason"] == "HTTP 422"
+    assert letters[unknown]["reason"] == "machine 'B-38' is unknown"
     shown, = asked(stack, "dead", "show", "--id", first)
-    assert shown["response"] == "no such part" and shown["path"] == "/api/ext/setup" and json.loads(shown["body"])["machineId"] == "SR-26"
+    assert shown["response"] == "no such part"
+    assert shown["path"] == "/api/ext/setup"
+    assert json.loads(shown["body"])["machineId"] == "SR-26"
     assert len(asked(stack, "dead", "list", "--reason", "unknown")) == 1
     assert asked(stack, "dead", "list", "--machine", "K-16")[0]["id"] == second
     assert "every event is accounted for" in stack.ctl("audit")
@@ -91,8 +107,10 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     assert "1 put back" in stack.ctl("dead", "requeue", "--machine", "SR-26")
     wait_for(lambda: stack.states() == {"dead": 2, "delivered": 1}, 20, "delivered after all")
     row, = asked(stack, "events", "--id", first)
-    assert row["state"] == "delivered" and row["note"] == "put back after having been dead: HTTP 422: no such part"
-    assert [arrival["key"] for arrival in stack.sim.record() if arrival["applied"]] == [first]  # its own key
+    assert row["state"] == "delivered"
+    assert row["note"] == "put back after having been dead: HTTP 422: no such part"
+    # its own key
+    assert [arrival["key"] for arrival in stack.sim.record() if arrival["applied"]] == [first]
 
     # What could not be formed can't be sent; it says so, and the rest is done.
     text = stack.ctl("dead", "requeue", "--all", status=1)
@@ -115,12 +133,14 @@ def test_a_requeued_event_that_dies_again_is_dead_again(stack):
     wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
     stack.sim.faults({"action": "status", "status": 404})
     stack.ctl("dead", "requeue", "--id", key)
-    wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 404, 20, "dead of something else")
+    wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 404, 20,
+             "dead of something else")
     assert len(asked(stack, "dead", "list")) == 1 and "accounted for" in stack.ctl("audit")
 
 
 def test_requeue_killed_between_publish_and_commit(stack):
-    """Its copy is on its way, the ledger has not heard of it, the letter is still there: nothing is lost, all is put right."""
+    """Its copy is on its way, the ledger has not heard of it, the letter is still there: nothing is
+    lost, all is put right."""
     _, sender = run_programs(stack)
     stack.sim.faults({"action": "status", "status": 400})
     key = stack.emit("SR-26")
@@ -130,21 +150,27 @@ def test_requeue_killed_between_publish_and_commit(stack):
         # COMMIT of a change of the note waits for a lock that we hold.
         pg.execute("CREATE FUNCTION public.hold() RETURNS trigger LANGUAGE plpgsql AS"
                    " 'BEGIN PERFORM pg_advisory_xact_lock(42); RETURN NULL; END'")
-        pg.execute("CREATE CONSTRAINT TRIGGER hold AFTER UPDATE OF note ON mtc.outbox DEFERRABLE INITIALLY DEFERRED"
+        pg.execute("CREATE CONSTRAINT TRIGGER hold AFTER UPDATE OF note"
+                   " ON mtc.outbox DEFERRABLE INITIALLY DEFERRED"
                    " FOR EACH ROW EXECUTE FUNCTION public.hold()")
         pg.execute("SELECT pg_advisory_lock(42)")
-        requeue = Process("requeue", [BUILD / "mtcctl", "-c", stack.config_path, "dead", "requeue", "--all"],
+        requeue = Process("requeue",
+                          [BUILD / "mtcctl", "-c", stack.config_path, "dead", "requeue", "--all"],
                           stack.folder / "requeue.log").start()
-        wait_for(lambda: [row for row in stack.sim.record() if row["key"] == key and row["applied"]], 20, "the copy arrives")
+        wait_for(lambda: [row for row in stack.sim.record() if row["key"] == key
+                          and row["applied"]], 20, "the copy arrives")
         requeue.kill()
-        backend, = pg.execute("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mtcctl%'"
-                              " AND datname = current_database()").fetchone()
+        backend, = pg.execute(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'mtcctl%'"
+            " AND datname = current_database()").fetchone()
         pg.execute("SELECT pg_terminate_backend(%s)", (backend,))  # its COMMIT has not come through
         pg.execute("SELECT pg_advisory_unlock(42)")
-    wait_for(lambda: asked(stack, "events", "--id", key)[0]["state"] == "delivered", 20, "its outcome has been told")
+    wait_for(lambda: asked(stack, "events", "--id", key)[0]["state"] == "delivered", 20,
+             "its outcome has been told")
     wait_for(lambda: len(asked(stack, "dead", "list")) == 1, 20, "the letter is back")
     stack.ctl("dead", "requeue", "--all")
-    wait_for(lambda: asked(stack, "dead", "list") == [] and sender.metrics()["mtc_sender_skipped_total"] == 1, 20,
+    wait_for(lambda: asked(stack, "dead", "list") == []
+             and sender.metrics()["mtc_sender_skipped_total"] == 1, 20,
              "the second copy is known for delivered, and no letter is left")
     assert [row["status"] for row in stack.sim.record() if row["key"] == key] == [400, 201]
     assert asked(stack, "audit")["delivered"] == 1
@@ -155,10 +181,13 @@ def test_dead_web_hooks_are_put_back_as_well(stack):
     import pika
     stack.scheduler().wait_ready()
     connection = pika.BlockingConnection(pika.URLParameters(stack.servers.rabbit.url(stack.name)))
-    connection.channel().basic_publish("", "mtc.cycle-times", json.dumps(
-        {"machine": "NEW-1", "cycle_time": 5, "observed_at": "2026-01-01T00:00:00Z", "source": "webhook"}).encode())
+    connection.channel().basic_publish("", "mtc.cycle-times",
+                                       json.dumps({"machine": "NEW-1", "cycle_time": 5,
+                                                   "observed_at": "2026-01-01T00:00:00Z",
+                                                   "source": "webhook"}).encode())
     connection.close()
-    wait_for(lambda: [letter["reason"] for letter in asked(stack, "dead", "list")] == ["unknown machine"], 20, "dead")
+    wait_for(lambda: [letter["reason"] for letter in asked(stack, "dead", "list")] ==
+             ["unknown machine"], 20, "dead")
     with stack.connect() as pg:
         pg.execute("INSERT INTO machines (id, name, is_active) VALUES (77, 'NEW-1', true)")
     stack.ctl("dead", "requeue", "--all")
@@ -167,7 +196,8 @@ def test_dead_web_hooks_are_put_back_as_well(stack):
 
 
 def test_replay(stack):
-    """With their own keys MTConnect says it has them; with new ones it applies them again. In their old order."""
+    """With their own keys MTConnect says it has them; with new ones it applies them again. In their
+    old order."""
     run_programs(stack)
     with stack.connect() as pg:
         for status in ("pending_qc", "allowed", "started", "completed"):
@@ -181,42 +211,50 @@ def test_replay(stack):
     again = stack.sim.record()[5:]
     first = [row["key"] for row in stack.sim.record()[:5] if row["machine"] == "SR-26"]
     assert [row["key"] for row in again] == first and {row["status"] for row in again} == {409}
-    assert asked(stack, "replay", "--machine", "SR-26", "--since", "10m", "--new-keys") == {"events": 4}
+    assert asked(stack, "replay", "--machine", "SR-26", "--since", "10m",
+                 "--new-keys") == {"events": 4}
     wait_for(lambda: stack.states() == {"delivered": 13}, 20, "applied again")
     fresh = stack.sim.record()[9:]
-    assert {row["status"] for row in fresh} == {201} and not {row["key"] for row in fresh} & set(first)
-    assert [row["type"] for row in fresh] == [f"setup.{status}" for status in ("pending_qc", "allowed", "started", "completed")]
-    assert "usage" in stack.ctl("replay", status=2) and "usage" in stack.ctl("replay", "--all", "--machine", "x", status=2)
+    assert {row["status"] for row in fresh} == {201}
+    assert not {row["key"] for row in fresh} & set(first)
+    assert [row["type"] for row in fresh] == [f"setup.{status}"
+                                              for status in ("pending_qc", "allowed", "started",
+                                                             "completed")]
+    assert "usage" in stack.ctl("replay", status=2)
+    assert "usage" in stack.ctl("replay", "--all", "--machine", "x", status=2)
     assert "accounted for" in stack.ctl("audit")
 
 
 def test_replay_after_mtconnect_lost_everything(make_stack):
     """Sent keys and the sender's memory do not stand in the way: it is on purpose."""
     stack = make_stack()
-    producer, sender = run_programs(stack)
+    run_programs(stack)
     key = stack.emit("SR-26")
     wait_for(lambda: stack.states() == {"delivered": 1}, 20, "delivered")
     stack.sim.call("POST", "/reset")
     stack.ctl("replay", "--id", key)
-    wait_for(lambda: [(row["key"], row["status"]) for row in stack.sim.record()] == [(key, 201)], 20, "applied anew")
+    wait_for(lambda: [(row["key"], row["status"]) for row in stack.sim.record()] == [(key, 201)],
+             20, "applied anew")
 
 
 def test_audit_names_what_is_lost(stack, servers):
     """Somebody purges a queue."""
-    producer, sender = run_programs(stack)
+    _, sender = run_programs(stack)
     stack.ctl("pause")
     wait_for(lambda: sender.metrics()["mtc_sender_paused"] == 1, 10, "paused")
     sender.stop()
     keys = [stack.emit("SR-26"), stack.emit("K-16")]
     wait_for(lambda: stack.states() == {"published": 2}, 20, "published")
-    wait_for(lambda: sum(q.get("messages", 0) for name, q in servers.rabbit.queues(stack.name).items()
+    wait_for(lambda: sum(q.get("messages", 0)
+                         for name, q in servers.rabbit.queues(stack.name).items()
                          if name.startswith("mtc.events.")) == 2, 20, "in the partitions")
     assert "every event is accounted for" in stack.ctl("audit")
     for p in range(8):
         servers.rabbit.api("DELETE", f"/api/queues/{stack.name}/mtc.events.{p}/contents")
     text = stack.ctl("audit", status=1)
     assert all(key in text for key in keys) and "NOT all events are accounted for" in text
-    assert {problem["event"] for problem in asked(stack, "audit", status=1)["problems"]} == set(keys)
+    assert {problem["event"]
+            for problem in asked(stack, "audit", status=1)["problems"]} == set(keys)
 
 
 def test_audit_names_dead_letters_that_are_gone(stack, servers):
@@ -229,15 +267,17 @@ def test_audit_names_dead_letters_that_are_gone(stack, servers):
 
 
 def test_pause_holds_for_all_and_survives(stack, servers):
-    producer, sender = run_programs(stack)
+    _, sender = run_programs(stack)
     assert "paused:" in stack.ctl("pause") and "paused already" in stack.ctl("pause")
     wait_for(lambda: sender.metrics()["mtc_sender_paused"] == 1, 10, "paused")
     with stack.connect() as pg:
         for status in ("pending_qc", "allowed", "started"):
             pg.execute("UPDATE setup_jobs SET status = %s WHERE machine_id < 9", (status,))
-    wait_for(lambda: sender.metrics()["mtc_sender_held"] == sum(stack.states().values()), 20, "held")
+    wait_for(lambda: sender.metrics()["mtc_sender_held"] == sum(stack.states().values()), 20,
+             "held")
     assert asked(stack, "status")["rabbitmq"]["paused"] is True
-    # One that starts later is paused before it gets its first event; so it is after a restart of the broker.
+    # One that starts later is paused before it gets its first event; so it is after a restart of
+    # the broker.
     sender.kill()
     sender.start()
     sender.wait_ready()
@@ -245,7 +285,8 @@ def test_pause_holds_for_all_and_survives(stack, servers):
     servers.rabbit.start()
     sender.wait_ready(60)
     wait_for(lambda: sender.metrics()["mtc_sender_held"] > 0, 30, "events are back")
-    assert sender.metrics()["mtc_sender_paused"] == 1 and stack.sim.stats()["record"]["requests"] == 0
+    assert sender.metrics()["mtc_sender_paused"] == 1
+    assert stack.sim.stats()["record"]["requests"] == 0
     assert asked(stack, "pause") == {"paused": True, "was_paused": True}
     assert "resumed" in stack.ctl("resume") and "was not paused" in stack.ctl("resume")
     assert asked(stack, "resume") == {"paused": False, "was_paused": False}
@@ -263,7 +304,8 @@ def test_doctor(stack):
     assert "all is well" in text and "ill " not in text
 
     def ill(status=1):
-        return {finding["what"]: finding for finding in asked(stack, "doctor", status=status) if finding["verdict"] != "ok"}
+        return {finding["what"]: finding for finding in asked(stack, "doctor", status=status)
+                if finding["verdict"] != "ok"}
 
     stack.ctl("pause")
     assert "nothing is ill; see the warning" in stack.ctl("doctor")
@@ -300,11 +342,13 @@ def test_doctor_without_anything(make_stack):
         pg.execute("DROP SCHEMA mtc CASCADE")
     findings = {finding["what"]: finding for finding in asked(stack, "doctor", status=1)}
     assert "mtcctl migrate" in findings["schema mtc"]["advice"]
-    assert "missing" in findings["queues"]["detail"] and "start any of the programs" in findings["queues"]["advice"]
+    assert "missing" in findings["queues"]["detail"]
+    assert "start any of the programs" in findings["queues"]["advice"]
 
 
-@pytest.mark.parametrize("verb", ["status", "events", "dead", "replay", "audit", "doctor", "top", "pause", "resume", "ready",
-                                  "migrate", "options"])
+@pytest.mark.parametrize("verb",
+                         ["status", "events", "dead", "replay", "audit", "doctor", "top", "pause",
+                          "resume", "ready", "migrate", "options"])
 def test_every_verb_explains_itself(stack, verb):
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--help")
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--nonsense", status=2)
@@ -313,7 +357,9 @@ def test_every_verb_explains_itself(stack, verb):
 def test_options(stack):
     options = {(option["section"], option["name"]): option for option in asked(stack, "options")}
     prefetch = options["sender", "prefetch"]
-    assert prefetch["default"] == "2500" and prefetch["environment"] == "MTC_SENDER_PREFETCH" and prefetch["most"] == 65535
+    assert prefetch["default"] == "2500"
+    assert prefetch["environment"] == "MTC_SENDER_PREFETCH"
+    assert prefetch["most"] == 65535
     assert stack.ctl("options").count("\n### ") == len(options)
 
 
@@ -321,7 +367,8 @@ def test_ready(stack):
     producer = stack.producer().wait_ready()
     stack.write_config({"producer__listen": f'"0.0.0.0:{producer.metrics_port}"'})
     assert stack.ctl("ready", "producer") == "ready\n"
-    assert asked(stack, "ready", "producer") == {"program": "producer", "ready": True, "detail": "ready"}
+    assert asked(stack, "ready", "producer") == {"program": "producer", "ready": True,
+                                                 "detail": "ready"}
     producer.stop()
     assert asked(stack, "ready", "producer", status=1)["ready"] is False
     assert "not running" in stack.ctl("ready", "producer", status=1)

@@ -6,7 +6,8 @@ from lib.processes import wait_for
 
 
 def registrations(stack):
-    return [json.loads(row["type"]) for row in stack.sim.record() if row["machine"] == "plant-7" and row["applied"]]
+    return [json.loads(row["type"]) for row in stack.sim.record() if row["machine"] == "plant-7"
+            and row["applied"]]
 
 
 def test_deployed_setting(make_stack):
@@ -28,7 +29,8 @@ def test_deployed_setting(make_stack):
     assert "B-38" in third[0] and "BT-38" not in third[0]
     stack.wait_settled()
     check_all_arrived(stack)
-    assert [row["type"] for row in stack.sim.record() if row["machine"] == "SR-25"] == ["setup.completed"]
+    assert [row["type"] for row in stack.sim.record()
+            if row["machine"] == "SR-25"] == ["setup.completed"]
 
 
 def test_the_simulator_refuses_the_other_setting(make_stack):

@@ -58,13 +58,15 @@ def test_rolling_restart_keeps_order(make_stack):
 
 @pytest.mark.parametrize("how", ["kill", "stop"])
 def test_full_windows_come_back_in_order(make_stack, how):
-    """A backlog much larger than the window, and senders that go one after the other with all of it held."""
+    """A backlog much larger than the window, and senders that go one after the other with all of it
+    held."""
     stack = make_stack(sender__prefetch=100)
     machines = add_machines(stack, 16)
     stack.sim.faults({"action": "delay", "ms": 5})
     stack.producer().wait_ready()
     with stack.connect() as pg:
-        pg.execute("SELECT count(mtc.emit('setup', 'M-' || lpad((1 + n % 16)::text, 3, '0'), 'setup.started', '{}'))"
+        pg.execute("SELECT count(mtc.emit('setup', 'M-' || lpad((1 + n % 16)::text, 3, '0'), "
+                   "'setup.started', '{}'))"
                    " FROM generate_series(1, 6000) n")
     wait_for(lambda: stack.states() == {"published": 6000}, 30, "the backlog stands in the broker")
     for n in range(4):
@@ -75,17 +77,19 @@ def test_full_windows_come_back_in_order(make_stack, how):
     stack.sender().wait_ready()
     stack.wait_settled()
     stats = check_all_arrived(stack)
-    # A killed sender costs a machine at most its request in flight and one whose sent key was not yet on its way.
+    # A killed sender costs a machine at most its request in flight and one whose sent key was not
+    # yet on its way.
     assert duplicates(stats) <= (4 * 2 * len(machines) if how == "kill" else 0)
 
 
 def test_events_held_too_long_go_back_in_order(make_stack):
     """As when MTConnect asks for a longer pause than the broker lets us hold a delivery."""
     stack = make_stack(sender__hold_max_s=1)
-    stack.sim.faults({"action": "status", "status": 503, "retry_after": 5, "machine": "SR-26", "count": 3})
+    stack.sim.faults({"action": "status", "status": 503, "retry_after": 5, "machine": "SR-26",
+                      "count": 3})
     stack.producer().wait_ready()
     sender = stack.sender().wait_ready()
-    for n in range(20):
+    for _ in range(20):
         stack.emit("SR-26")
         stack.emit("SR-25")
     assert stack.wait_settled() == {"delivered": 40}

@@ -20,12 +20,18 @@ FUTURE = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 86400))
 # body, status, field
 BODIES = [
     # no JSON
-    ("", 400, "body"), ("{", 400, "body"), ("hello", 400, "body"), ("{'machine_id': 12}", 400, "body"),
-    ('{"machine_id": 12, "cycle_time": 298.2,}', 400, "body"), ('{"machine_id": 12 "cycle_time": 1}', 400, "body"),
-    ('{"machine_id": 12, "cycle_time": 298.2} {}', 400, "body"), ('{"machine_id": 12, "cycle_time": NaN}', 400, "body"),
-    ('{"machine_id": 12, "cycle_time": Infinity}', 400, "body"), ('{"machine_id": 12, "cycle_time": 1e999}', 400, "body"),
-    ('{"machine_id": 12, "cycle_time": 01}', 400, "body"), ('{"machine_id": 012, "cycle_time": 1}', 400, "body"),
-    ('{"machine_id": 12, "cycle_time": 0x10}', 400, "body"), ('{"machine_id": 12, "cycle_time": 1.}', 400, "body"),
+    ("", 400, "body"), ("{", 400, "body"), ("hello", 400, "body"),
+    ("{'machine_id': 12}", 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 298.2,}', 400, "body"),
+    ('{"machine_id": 12 "cycle_time": 1}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 298.2} {}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": NaN}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": Infinity}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 1e999}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 01}', 400, "body"),
+    ('{"machine_id": 012, "cycle_time": 1}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 0x10}', 400, "body"),
+    ('{"machine_id": 12, "cycle_time": 1.}', 400, "body"),
     ('{"machine_id": 12, "machine_id": 13, "cycle_time": 1}', 400, "body"),
     ('{"machine_id": 12, "cycle_time": 1, "cycle_time": 1}', 400, "body"),
     ('{"machine_id": "SR\\u0000-26", "cycle_time": 1}', 400, "body"),
@@ -34,33 +40,41 @@ BODIES = [
     ('{"machine_id": 99999999999999999999, "cycle_time": 1}', 400, "body"),
     ("\ufeff" + json.dumps(GOOD), 400, "body"),
     # JSON, but no object
-    ("null", 422, "body"), ("12", 422, "body"), ('"SR-26"', 422, "body"), ("[]", 422, "body"), ("true", 422, "body"),
+    ("null", 422, "body"), ("12", 422, "body"), ('"SR-26"', 422, "body"), ("[]", 422, "body"),
+    ("true", 422, "body"),
     (json.dumps([GOOD]), 422, "body"),
     # machine_id
-    (body(machine_id=None), 422, "machine_id"), ('{"machine_id": null, "cycle_time": 1}', 422, "machine_id"),
+    (body(machine_id=None), 422, "machine_id"),
+    ('{"machine_id": null, "cycle_time": 1}', 422, "machine_id"),
     (body(machine_id=0), 422, "machine_id"), (body(machine_id=-1), 422, "machine_id"),
     (body(machine_id=12.0), 422, "machine_id"), (body(machine_id=True), 422, "machine_id"),
     (body(machine_id=""), 422, "machine_id"), (body(machine_id="x" * 201), 422, "machine_id"),
-    (body(machine_id="SR-26\n"), 422, "machine_id"), (body(machine_id=["SR-26"]), 422, "machine_id"),
+    (body(machine_id="SR-26\n"), 422, "machine_id"),
+    (body(machine_id=["SR-26"]), 422, "machine_id"),
     (body(machine_id={"id": 12}), 422, "machine_id"), (body(machine_id=2**31), 422, "machine_id"),
     (body(machine_id="B-38"), 422, "machine_id"), (body(machine_id=9999), 422, "machine_id"),
     (body(machine_id="12"), 422, "machine_id"), (body(machine_id="sr-26"), 422, "machine_id"),
     # cycle_time
-    (body(cycle_time=None), 422, "cycle_time"), ('{"machine_id": 12, "cycle_time": null}', 422, "cycle_time"),
+    (body(cycle_time=None), 422, "cycle_time"),
+    ('{"machine_id": 12, "cycle_time": null}', 422, "cycle_time"),
     (body(cycle_time="298.2"), 422, "cycle_time"), (body(cycle_time=0), 422, "cycle_time"),
     (body(cycle_time=-1), 422, "cycle_time"), (body(cycle_time=0.0004), 422, "cycle_time"),
     (body(cycle_time=86401), 422, "cycle_time"), (body(cycle_time=1e300), 422, "cycle_time"),
     (body(cycle_time=False), 422, "cycle_time"), (body(cycle_time=[1]), 422, "cycle_time"),
     ('{"machine_id": 12, "cycle_time": -0.0}', 422, "cycle_time"),
     # observed_at
-    (body(observed_at=1766923953), 422, "observed_at"), (body(observed_at="yesterday"), 422, "observed_at"),
-    (body(observed_at=""), 422, "observed_at"), (body(observed_at="2025-12-28"), 422, "observed_at"),
+    (body(observed_at=1766923953), 422, "observed_at"),
+    (body(observed_at="yesterday"), 422, "observed_at"),
+    (body(observed_at=""), 422, "observed_at"),
+    (body(observed_at="2025-12-28"), 422, "observed_at"),
     (body(observed_at="2025-12-28T12:12:33"), 422, "observed_at"),
     (body(observed_at="2025-02-29T12:12:33Z"), 422, "observed_at"),
-    (body(observed_at="1999-12-31T23:59:59Z"), 422, "observed_at"), (body(observed_at=FUTURE), 422, "observed_at"),
+    (body(observed_at="1999-12-31T23:59:59Z"), 422, "observed_at"),
+    (body(observed_at=FUTURE), 422, "observed_at"),
     ('{"machine_id": 12, "cycle_time": 1, "observed_at": null}', 422, "observed_at"),
     # what the contract does not have
-    (body(cycleTime=1), 422, "cycleTime"), (body(machineId="SR-26"), 422, "machineId"), (body(note="hi"), 422, "note"),
+    (body(cycleTime=1), 422, "cycleTime"), (body(machineId="SR-26"), 422, "machineId"),
+    (body(note="hi"), 422, "note"),
 ]
 
 
@@ -73,8 +87,8 @@ def test_bodies(stack):
     wrong = []
     for text, status, field in BODIES:
         got, headers, answer = post(stack, text)
-        if got != status or answer["field"] != field or answer["status"] != status or not answer["detail"] \
-                or headers["Content-Type"] != "application/problem+json":
+        if got != status or answer["field"] != field or answer["status"] != status or not answer[
+            "detail"] or headers["Content-Type"] != "application/problem+json":
             wrong.append((text, status, field, got, answer))
     assert not wrong
     assert waiting(stack) == 0 and not keys(stack).keys("mtc:hook:*")
@@ -90,7 +104,8 @@ def test_requests(stack):
     signed = {"Content-Type": "application/json", "X-Idempotency-Key": "k", **sign(data, "k")}
 
     def refused(status, field, method="POST", path="/api/hooks/cycle-time", data=data, **changes):
-        headers = {name: value for name, value in {**signed, **changes}.items() if value is not None}
+        headers = {name: value for name, value in {**signed, **changes}.items()
+                   if value is not None}
         got, answer_headers, answer = send(stack, data, headers, method, path)
         assert (got, answer.get("field")) == (status, field), (changes, got, answer)
         return answer_headers
@@ -114,10 +129,14 @@ def test_requests(stack):
     refused(401, "webhook-signature", **{"webhook-signature": "v1,AAAA"})
     refused(401, "webhook-signature", data=data + b" ")
     refused(401, "webhook-signature", **sign(data, "k", secret="another secret"))
-    refused(401, "X-Signature", **{"webhook-signature": None, **sign_plain(data, secret="another secret")})
+    refused(401, "X-Signature",
+            **{"webhook-signature": None, **sign_plain(data, secret="another secret")})
     refused(401, "X-Signature", **{"webhook-signature": None, "X-Signature": "sha256=00"})
-    assert send(stack, data, {**signed, "Content-Type": "application/json; charset=utf-8"})[0] == 202
-    assert send(stack, data, {"Content-Type": "application/json", "X-Idempotency-Key": "plain", **sign_plain(data)})[0] == 202
+    assert send(stack, data,
+                {**signed, "Content-Type": "application/json; charset=utf-8"})[0] == 202
+    assert send(stack, data,
+                {"Content-Type": "application/json", "X-Idempotency-Key": "plain",
+                 **sign_plain(data)})[0] == 202
 
 
 @pytest.mark.parametrize("sign_as", [sign, lambda data, key, at: sign_plain(data, at)])
@@ -127,7 +146,8 @@ def test_clocks_may_differ_by_the_tolerance_and_no_more(stack, sign_as):
     # Some seconds off the edge: the test itself takes time.
     for off, status in ((-290, 202), (290, 202), (-320, 401), (320, 401)):
         key = f"off{off}"
-        headers = {"Content-Type": "application/json", "X-Idempotency-Key": key, **sign_as(data, key, now + off)}
+        headers = {"Content-Type": "application/json", "X-Idempotency-Key": key,
+                   **sign_as(data, key, now + off)}
         assert send(stack, data, headers)[0] == status, off
 
 
@@ -138,15 +158,18 @@ def test_secrets_can_be_changed_without_a_gap(stack):
     data = json.dumps(GOOD).encode()
 
     def status(secret, key):
-        headers = {"Content-Type": "application/json", "X-Idempotency-Key": key, **sign(data, key, secret=secret)}
+        headers = {"Content-Type": "application/json", "X-Idempotency-Key": key,
+                   **sign(data, key, secret=secret)}
         return send(stack, data, headers)[0]
 
     assert status("the secret of the web-hooks", "a") == 202 and status("new secret", "b") == 202
     old.write_text("nobody knows this one\n")
     receiver.send(1)  # SIGHUP
-    wait_for(lambda: status("the secret of the web-hooks", f"c{time.time()}") == 401, 10, "the old secret is gone")
+    wait_for(lambda: status("the secret of the web-hooks", f"c{time.time()}") == 401, 10,
+             "the old secret is gone")
     assert status("new secret", "d") == 202
     old.write_text("")
     receiver.send(1)
-    wait_for(lambda: "secret not read; going on with the one before" in receiver.text(), 10, "a bad file is refused")
+    wait_for(lambda: "secret not read; going on with the one before" in receiver.text(), 10,
+             "a bad file is refused")
     assert status("new secret", "e") == 202

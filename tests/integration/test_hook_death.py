@@ -1,4 +1,5 @@
-"""SIGKILL between every two steps of a key's life, with the sender repeating: applied exactly once, never lost.
+"""SIGKILL between every two steps of a key's life, with the sender repeating: applied exactly once,
+never lost.
 
 The steps are held by freezing the server that the next one needs."""
 import socket
@@ -35,7 +36,8 @@ class Sender:
 @pytest.fixture
 def patient(make_stack):
     """Waits so long for frozen servers that a test can look, and has short leases."""
-    stack = make_stack(receiver__redis_timeout_ms=30000, receiver__answer_within_ms=30000, receiver__lease_ms=1500)
+    stack = make_stack(receiver__redis_timeout_ms=30000, receiver__answer_within_ms=30000,
+                       receiver__lease_ms=1500)
     stack.first = stack.receiver().wait_ready()
     return stack
 
@@ -69,7 +71,8 @@ def test_before_the_lease(patient):
     patient.servers.redis.process.freeze()
     try:
         sender = Sender(patient, key)
-        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20, "it waits for Redis")
+        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20,
+                 "it waits for Redis")
         patient.first.kill()
     finally:
         patient.servers.redis.process.thaw()
@@ -83,7 +86,8 @@ def test_after_the_lease_before_it_is_published(patient):
     key = str(uuid.uuid4())
     patient.first.stop()
     hole = Hole(patient.servers.rabbit.port)
-    first = patient.receiver(mtc_amqp_url=f"amqp://guest:guest@127.0.0.1:{hole.port}/{patient.name}").wait_ready()
+    first = patient.receiver(
+        mtc_amqp_url=f"amqp://guest:guest@127.0.0.1:{hole.port}/{patient.name}").wait_ready()
     hole.swallow()
     sender = Sender(patient, key)
     wait_for(lambda: record_of(patient, key).get("state") == "leased", 20, "the lease")
@@ -101,7 +105,8 @@ def test_after_it_is_published_before_the_confirm(patient):
     try:
         sender = Sender(patient, key)
         wait_for(lambda: record_of(patient, key).get("state") == "leased", 20, "the lease")
-        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20, "it waits for the confirm")
+        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20,
+                 "it waits for the confirm")
         patient.first.kill()
     finally:
         patient.servers.rabbit.process.thaw()
@@ -116,7 +121,8 @@ def test_after_the_confirm_before_the_key_is_done(patient):
     key = str(uuid.uuid4())
     patient.first.stop()
     rabbit, hole = patient.servers.rabbit, Hole(patient.servers.redis.port)
-    first = patient.receiver(mtc_redis_url=f"redis://127.0.0.1:{hole.port}/{patient.redis_database}").wait_ready()
+    first = patient.receiver(
+        mtc_redis_url=f"redis://127.0.0.1:{hole.port}/{patient.redis_database}").wait_ready()
     wait_for(lambda: "connected to Redis" in first.text(), 20, "Redis")
     rabbit.process.freeze()
     try:
@@ -140,7 +146,8 @@ def test_after_the_key_is_done_before_the_answer(patient):
     patient.servers.redis.process.freeze()
     try:
         sender = Sender(patient, key)
-        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20, "it waits for Redis")
+        wait_for(lambda: patient.first.metrics()["mtc_receiver_under_way"] == 1, 20,
+                 "it waits for Redis")
     finally:
         patient.servers.redis.process.thaw()
     wait_for(lambda: record_of(patient, key).get("state") == "done", 20, "done")
@@ -159,17 +166,23 @@ def test_the_scheduler_dies_between_commit_and_ack(stack):
     with stack.connect() as pg, pg.transaction():
         pg.execute("LOCK TABLE mtc.cycle_time IN EXCLUSIVE MODE")
         assert status_of(stack, GOOD) == 202
-        wait_for(lambda: stack.servers.rabbit.queues(stack.name)["mtc.cycle-times"].get("messages_unacknowledged") == 1, 20,
-                 "taken")
+        wait_for(
+            lambda: stack.servers.rabbit.queues(stack.name)["mtc.cycle-times"].get(
+                "messages_unacknowledged") == 1, 20, "taken")
         with stack.connect() as other:
-            wait_for(lambda: other.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
-                                           " datname = current_database()").fetchone()[0] == 1, 20, "it waits for the table")
+            wait_for(
+                lambda: other.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND"
+                    " datname = current_database()").fetchone()[0] == 1, 20,
+                "it waits for the table")
         scheduler.freeze()
     # The lock is gone: PostgreSQL commits, and the frozen process neither hears it nor acks.
     wait_for(lambda: stack.cycle_times() == {"K-16": 298.2}, 20, "committed")
     assert waiting(stack) == 1
     scheduler.kill()
-    wait_for(lambda: stack.servers.rabbit.queues(stack.name)["mtc.cycle-times"].get("messages_ready") == 1, 30, "back")
+    wait_for(
+        lambda: stack.servers.rabbit.queues(stack.name)["mtc.cycle-times"].get("messages_ready") ==
+        1, 30, "back")
     second = stack.scheduler().wait_ready()
     wait_for(lambda: waiting(stack) == 0, 30, "told again and acked")
     second.stop()
@@ -187,13 +200,16 @@ def test_killed_again_and_again_under_a_repeating_sender(make_stack):
     for round_ in range(12):
         for machine in range(1, 17):
             for n in range(5):
-                stack.sim.call("POST", "/webhook", {
-                    "machine_id": machine, "cycle_time": 10 * round_ + n + 1, "retry_ms": 100, "repeat": 2,
-                    "observed_at": f"2026-01-01T00:{round_:02}:{n:02}Z", "delay_ms": 40 * (n % 3)})
+                stack.sim.call("POST", "/webhook",
+                               {"machine_id": machine, "cycle_time": 10 * round_ + n + 1,
+                                "retry_ms": 100, "repeat": 2,
+                                "observed_at": f"2026-01-01T00:{round_:02}:{n:02}Z",
+                                "delay_ms": 40 * (n % 3)})
         victim = (receivers + schedulers)[round_ % 4]
         victim.kill()
         victim.start()
-    wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 120, "every web-hook was answered 2xx")
+    wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 120,
+             "every web-hook was answered 2xx")
     wait_for(lambda: waiting(stack) == 0, 60, "all applied")
     wait_for(lambda: set(stack.cycle_times().values()) == {115.0}, 30, "the newest of each machine")
     assert len(stack.cycle_times()) == 16

@@ -21,9 +21,11 @@ def test_sender_and_producer_killed_again_and_again(make_stack, record_property,
     writers = Writers(stack, machines, EVENTS, rate=1500).start()
     kills, seen = 0, 0
     while writers.is_alive():
-        # The next blow falls after some more events have arrived, in whatever state that finds the victim.
+        # The next blow falls after some more events have arrived, in whatever state that finds the
+        # victim.
         goal = seen + dice.randint(50, 700)
-        wait_for(lambda: stack.sim.stats()["record"]["applied"] >= goal or not writers.is_alive(), 60, "the flow goes on")
+        wait_for(lambda: stack.sim.stats()["record"]["applied"] >= goal or not writers.is_alive(),
+                 60, "the flow goes on")
         seen = stack.sim.stats()["record"]["applied"]
         victim = dice.choice(producers + senders)
         victim.kill()
@@ -58,7 +60,8 @@ def test_killed_between_answer_and_ack_posts_nothing_twice(make_stack):
 
 
 def test_producer_killed_between_publish_and_mark_posts_nothing_twice(make_stack):
-    """A row that may have been published is published again as a repeat, and the sender looks before it sends."""
+    """A row that may have been published is published again as a repeat, and the sender looks
+    before it sends."""
     stack = make_stack()
     machines = add_machines(stack, 8)
     sender = stack.sender().wait_ready()
@@ -66,7 +69,8 @@ def test_producer_killed_between_publish_and_mark_posts_nothing_twice(make_stack
     writers = Writers(stack, machines, 4000).start()
     for _ in range(10):
         confirmed = stack.sim.stats()["record"]["applied"]
-        wait_for(lambda: stack.sim.stats()["record"]["applied"] > confirmed or not writers.is_alive(), 30, "flow")
+        wait_for(lambda: stack.sim.stats()["record"]["applied"] > confirmed
+                 or not writers.is_alive(), 30, "flow")
         producer.kill()
         producer.start()
     writers.join()

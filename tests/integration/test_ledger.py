@@ -9,7 +9,8 @@ def outcomes_waiting(stack):
 
 
 def test_delivery_goes_on_without_producer_and_postgresql(make_stack):
-    """What is published is delivered though nobody keeps the book and there is no book; both are made good later."""
+    """What is published is delivered though nobody keeps the book and there is no book; both are
+    made good later."""
     stack = make_stack()
     machines = add_machines(stack, 8)
     producer = stack.producer().wait_ready()
@@ -43,14 +44,16 @@ def test_the_producer_dies_between_commit_and_ack_of_outcomes(make_stack):
     writers = Writers(stack, machines, 3000, rate=600).start()
     applied = 0
     while writers.is_alive():
-        wait_for(lambda: stack.states().get("delivered", 0) > applied + 100 or not writers.is_alive(), 30, "outcomes are applied")
+        wait_for(lambda: stack.states().get("delivered", 0) > applied + 100
+                 or not writers.is_alive(), 30, "outcomes are applied")
         applied = stack.states().get("delivered", 0)
         producer.kill()
         producer.start()
     writers.join()
     assert stack.wait_settled(60) == {"delivered": 3000}
     with stack.connect() as pg:
-        odd = pg.execute("SELECT attempts, status, count(*) FROM mtc.event WHERE attempts <> 1 OR status <> 201 GROUP BY 1, 2").fetchall()
+        odd = pg.execute("SELECT attempts, status, count(*) FROM mtc.event"
+                         " WHERE attempts <> 1 OR status <> 201 GROUP BY 1, 2").fetchall()
         assert not odd, odd
     check_all_arrived(stack)
     wait_emptied(stack)

@@ -8,15 +8,18 @@ from lib.flow import wait_emptied
 from lib.processes import wait_for
 
 
-def publish(stack, body, headers=None, message_id="11111111-2222-3333-4444-555555555555", **properties):
+def publish(stack, body, headers=None, message_id="11111111-2222-3333-4444-555555555555",
+            **properties):
     """Past the outbox, straight to the exchange."""
     parameters = pika.URLParameters(stack.servers.rabbit.url(stack.name))
     connection = pika.BlockingConnection(parameters)
     channel = connection.channel()
     channel.confirm_delivery()
     headers = {"machine": "SR-26", "path": "/api/ext/setup"} if headers is None else headers
-    channel.basic_publish("mtc.events", headers.get("machine", "x"), body, mandatory=True, properties=pika.BasicProperties(
-        content_type="application/json", delivery_mode=2, message_id=message_id, headers=headers, **properties))
+    channel.basic_publish("mtc.events", headers.get("machine", "x"), body, mandatory=True,
+                          properties=pika.BasicProperties(content_type="application/json",
+                                                          delivery_mode=2, message_id=message_id,
+                                                          headers=headers, **properties))
     connection.close()
 
 
@@ -28,7 +31,8 @@ def dead_letter(stack):
 
 
 def event(data):
-    return b'{"machineId":"SR-26","eventType":"setup.started","timestamp":"2025-12-28T12:12:33Z","data":' + data + b"}"
+    return (b'{"machineId":"SR-26","eventType":"setup.started",'
+            b'"timestamp":"2025-12-28T12:12:33Z","data":' + data + b"}")
 
 
 @pytest.mark.parametrize("name,body,status", [
@@ -49,7 +53,9 @@ def test_bad_body_is_a_dead_letter_and_the_next_event_goes_on(stack, name, body,
     stack.wait_settled()
     letter = dead_letter(stack)
     headers = letter["properties"]["headers"]
-    assert headers["reason"] == f"HTTP {status}" and headers["attempts"] == 1 and headers["response"]
+    assert headers["reason"] == f"HTTP {status}"
+    assert headers["attempts"] == 1
+    assert headers["response"]
     assert letter["payload_bytes"] == len(body)
     assert [row["key"] for row in stack.sim.record() if row["applied"]] == [good]
     assert sender.is_running()
@@ -59,9 +65,11 @@ def test_bad_body_is_a_dead_letter_and_the_next_event_goes_on(stack, name, body,
     ("no machine", {"path": "/api/ext/setup"}, "k1", "header machine"),
     ("no path", {"machine": "SR-26"}, "k1", "header path"),
     ("a path elsewhere", {"machine": "SR-26", "path": "http://evil/"}, "k1", "header path"),
-    ("header injection", {"machine": "SR-26", "path": "/api/ext/setup HTTP/1.1\r\nX: y"}, "k1", "header path"),
+    ("header injection", {"machine": "SR-26", "path": "/api/ext/setup HTTP/1.1\r\nX: y"}, "k1",
+     "header path"),
     ("no key", {"machine": "SR-26", "path": "/api/ext/setup"}, None, "message_id"),
-    ("a key with a line end", {"machine": "SR-26", "path": "/api/ext/setup"}, "a\r\nb", "message_id"),
+    ("a key with a line end", {"machine": "SR-26", "path": "/api/ext/setup"}, "a\r\nb",
+     "message_id"),
     ("nothing at all", {}, None, "message_id"),
 ])
 def test_bad_envelope_is_a_dead_letter(stack, name, headers, message_id, reason):
@@ -84,10 +92,12 @@ def test_large_and_odd_payloads_through_the_outbox(stack):
     good = stack.emit("SR-26", data='{"a":"äöü 漢字 \\"quoted\\""}')
     assert stack.wait_settled() == {"dead": 3, "delivered": 1}
     with stack.connect() as pg:
-        reasons = dict(pg.execute("SELECT event_id::text, reason FROM mtc.event WHERE state = 'dead'").fetchall())
+        reasons = dict(pg.execute("SELECT event_id::text, reason FROM mtc.event"
+                                  " WHERE state = 'dead'").fetchall())
     assert reasons[big].startswith("HTTP 413") and reasons[nul].startswith("HTTP 400")
     assert "larger than 8 MiB" in reasons[huge]
-    assert {letter["properties"]["message_id"] for letter in stack.dead_letters()} == {big, nul, huge}
+    buried = {letter["properties"]["message_id"] for letter in stack.dead_letters()}
+    assert buried == {big, nul, huge}
     assert [row["key"] for row in stack.sim.record() if row["applied"]] == [good]
     wait_emptied(stack)
 
@@ -107,8 +117,9 @@ def test_unformed_events_are_recorded_not_raised(stack):
     assert stack.wait_settled() == {"dead": 7}
     with stack.connect() as pg:
         reasons = [reason for (reason,) in pg.execute("SELECT reason FROM mtc.event ORDER BY id")]
-    for reason, wanted in zip(reasons, ["machine number 4711 is not in machines", "machine number NULL", "'B-38' is unknown",
-                                        "'elsewhere' goes nowhere", "type is missing", "payload is no JSON object",
-                                        "machine is missing"]):
+    for reason, wanted in zip(reasons,
+                              ["machine number 4711 is not in machines", "machine number NULL",
+                               "'B-38' is unknown", "'elsewhere' goes nowhere", "type is missing",
+                               "payload is no JSON object", "machine is missing"]):
         assert wanted in reason
     assert len(stack.dead_letters()) == 7 and stack.sim.record() == []

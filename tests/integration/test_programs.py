@@ -12,7 +12,8 @@ PROGRAMS = ["mtc-producer", "mtc-sender"]
 
 
 def run(program, *words, **env):
-    done = subprocess.run([BUILD / program, *words], capture_output=True, text=True, timeout=30, env=dict(ENVIRONMENT, **env))
+    done = subprocess.run([BUILD / program, *words], capture_output=True, text=True, timeout=30,
+                          env=dict(ENVIRONMENT, **env))
     return done.returncode, done.stdout, done.stderr
 
 
@@ -50,7 +51,8 @@ def test_environment_wins_and_is_checked(tmp_path):
     path = tmp_path / "good.conf"
     path.write_text("sender: { prefetch = 7; };")
     assert "prefetch = 7;" in run("mtc-sender", "-c", str(path), "--print-config")[1]
-    assert "prefetch = 8;" in run("mtc-sender", "-c", str(path), "--print-config", MTC_SENDER_PREFETCH="8")[1]
+    assert "prefetch = 8;" in run("mtc-sender", "-c", str(path), "--print-config",
+                                  MTC_SENDER_PREFETCH="8")[1]
     status, _, err = run("mtc-sender", "--check-config", MTC_SENDER_PREFETCH="lots")
     assert status == 1 and "environment MTC_SENDER_PREFETCH" in err
     assert run("mtc-sender", "-c", "/nonexistent", "--check-config")[2].count("No such file") == 1
@@ -58,7 +60,8 @@ def test_environment_wins_and_is_checked(tmp_path):
 
 def test_print_config_hides_passwords_and_can_be_read_back(tmp_path):
     env = {"MTC_AMQP_URL": "amqp://u:hunter2@h/v", "MTC_REDIS_URL": "redis://:hunter2@h/1",
-           "MTC_POSTGRES_CONNINFO": "host=h password='hun ter2' dbname=d", "MTC_MTCONNECT_BASE_URL": "http://u:hunter2@h"}
+           "MTC_POSTGRES_CONNINFO": "host=h password='hun ter2' dbname=d",
+           "MTC_MTCONNECT_BASE_URL": "http://u:hunter2@h"}
     status, out, _ = run("mtc-producer", "--print-config", **env)
     assert status == 0 and "hunter2" not in out and "hun ter2" not in out and out.count("***") == 4
     path = tmp_path / "printed.conf"
@@ -67,9 +70,11 @@ def test_print_config_hides_passwords_and_can_be_read_back(tmp_path):
     assert run("mtc-producer", "-c", str(path), "--print-config")[1] == out
 
 
-@pytest.mark.parametrize("env,wanted", [
-    ({"MTC_AMQP_URL": "http://h"}, "amqp.url"), ({"MTC_POSTGRES_CONNINFO": "nonsense"}, "postgres.conninfo"),
-    ({"MTC_PRODUCER_LISTEN": "nowhere"}, "no numeric address"), ({"MTC_PRODUCER_LISTEN": "203.0.113.1:1"}, "cannot listen on")])
+@pytest.mark.parametrize("env,wanted",
+                         [({"MTC_AMQP_URL": "http://h"}, "amqp.url"),
+                          ({"MTC_POSTGRES_CONNINFO": "nonsense"}, "postgres.conninfo"),
+                          ({"MTC_PRODUCER_LISTEN": "nowhere"}, "no numeric address"),
+                          ({"MTC_PRODUCER_LISTEN": "203.0.113.1:1"}, "cannot listen on")])
 def test_cannot_start_says_why_and_exits(env, wanted):
     status, _, err = run("mtc-producer", **{"MTC_PRODUCER_LISTEN": "127.0.0.1:0", **env})
     assert status == 1 and wanted in err
@@ -77,7 +82,8 @@ def test_cannot_start_says_why_and_exits(env, wanted):
 
 
 def test_sender_refuses_a_missing_api_key_file():
-    status, _, err = run("mtc-sender", MTC_MTCONNECT_API_KEY_FILE="/nonexistent/key", MTC_SENDER_LISTEN="127.0.0.1:0")
+    status, _, err = run("mtc-sender", MTC_MTCONNECT_API_KEY_FILE="/nonexistent/key",
+                         MTC_SENDER_LISTEN="127.0.0.1:0")
     assert status == 1 and "/nonexistent/key: No such file" in err
 
 
@@ -94,7 +100,8 @@ def test_health(stack):
 
 def test_hangup_rereads_level_and_key(stack):
     sender = stack.sender().wait_ready()
-    stack.config_path.write_text(stack.config_path.read_text().replace('level = "info"', 'level = "debug"'))
+    stack.config_path.write_text(stack.config_path.read_text().replace('level = "info"',
+                                                                       'level = "debug"'))
     sender.send(signal.SIGHUP)
     wait_for(lambda: "reloaded" in sender.text(), 10, "reloaded")
     stack.producer()
@@ -110,12 +117,14 @@ def test_hangup_rereads_level_and_key(stack):
 def test_rotated_amqp_password_needs_no_restart(stack, servers):
     user = f"u{stack.name}"
     for path, body in ((f"/api/users/{user}", '{"password":"one","tags":""}'),
-                       (f"/api/permissions/{stack.name}/{user}", '{"configure":".*","write":".*","read":".*"}')):
+                       (f"/api/permissions/{stack.name}/{user}",
+                        '{"configure":".*","write":".*","read":".*"}')):
         assert servers.rabbit.api("PUT", path, body)[0] in (201, 204)
     secret = stack.folder / "amqp.password"
     secret.write_text("wrong\n")
-    producer = stack.producer(mtc_amqp_url=f"amqp://{user}@127.0.0.1:{servers.rabbit.port}/{stack.name}",
-                              mtc_amqp_password_file=secret)
+    producer = stack.producer(
+        mtc_amqp_url=f"amqp://{user}@127.0.0.1:{servers.rabbit.port}/{stack.name}",
+        mtc_amqp_password_file=secret)
     wait_for(lambda: "cannot reach RabbitMQ" in producer.text(), 20, "refused")
     assert "ACCESS_REFUSED" in producer.text()
     secret.write_text("one\n")
@@ -126,4 +135,5 @@ def test_rotated_amqp_password_needs_no_restart(stack, servers):
 def test_the_reference_of_options_is_current():
     status, out, _ = run("mtcctl", "options")
     text = (ROOT / "docs/configuration.md").read_text()
-    assert status == 0 and out.strip() in text, "docs/configuration.md: print it anew with mtcctl options"
+    assert status == 0
+    assert out.strip() in text, "docs/configuration.md: print it anew with mtcctl options"

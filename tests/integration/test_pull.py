@@ -24,7 +24,8 @@ def set_plant(stack, seconds=100.0):
 
 def runs(stack):
     with stack.connect() as pg:
-        return pg.execute("SELECT started_at, worker, asked, answered, changed, failed FROM mtc.cycle_run").fetchone()
+        return pg.execute("SELECT started_at, worker, asked, answered, changed, failed"
+                          " FROM mtc.cycle_run").fetchone()
 
 
 def pull_once(stack, status=0, **options):
@@ -53,7 +54,8 @@ def test_unchanged_answers_are_304(make_stack):
     stack = make_stack(scheduler__period_s=1)
     set_plant(stack)
     scheduler = stack.scheduler().wait_ready()
-    wait_for(lambda: scheduler.metrics()['mtc_scheduler_answers_total{answer="unchanged"}'] >= 32, 30, "304s")
+    wait_for(lambda: scheduler.metrics()['mtc_scheduler_answers_total{answer="unchanged"}'] >= 32,
+             30, "304s")
     assert scheduler.metrics()['mtc_scheduler_answers_total{answer="value"}'] == 16
     scheduler.stop()
     assert stack.cycle_writes() == 16
@@ -74,9 +76,11 @@ def test_bad_machines_are_named_and_cost_the_others_nothing(make_stack):
     bad = {"SR-26": {"action": "status", "status": 200, "body": '{"last_cycle_time": "soon"}'},
            "K-16": {"action": "hang"}, "SR-20": {"action": "status", "status": 500},
            "SR-22": {"action": "status", "status": 404}, "SR-32": {"action": "garbage"}}
-    stack.sim.faults(*({"path": f"/api/ext/machines/{name}/cycle-time", **rule} for name, rule in bad.items()))
+    stack.sim.faults(*({"path": f"/api/ext/machines/{name}/cycle-time", **rule}
+                       for name, rule in bad.items()))
     scheduler = pull_once(stack)
-    assert stack.cycle_times() == {name: seconds for name, seconds in wanted.items() if name not in bad}
+    assert stack.cycle_times() == {name: seconds for name, seconds in wanted.items()
+                                   if name not in bad}
     failed = runs(stack)[5]
     assert set(failed) == set(bad)
     assert "last_cycle_time is no number" in failed["SR-26"] and failed["SR-20"] == "HTTP 500"
@@ -86,25 +90,32 @@ def test_bad_machines_are_named_and_cost_the_others_nothing(make_stack):
 
 
 def test_failures_are_counted_by_reason(make_stack):
-    stack = make_stack(scheduler__period_s=3600, scheduler__retry_delays_s='"0.1"', mtconnect__timeout_ms=300)
+    stack = make_stack(scheduler__period_s=3600, scheduler__retry_delays_s='"0.1"',
+                       mtconnect__timeout_ms=300)
     set_plant(stack)
-    for name, rule in {"SR-26": {"action": "status", "status": 200, "body": "{}"}, "K-16": {"action": "hang"}}.items():
+    for name, rule in {"SR-26": {"action": "status", "status": 200, "body": "{}"},
+                       "K-16": {"action": "hang"}}.items():
         stack.sim.faults({"path": f"/api/ext/machines/{name}/cycle-time", **rule},
-                         {"path": "/api/ext/machines/SR-22/cycle-time", "action": "status", "status": 404})
+                         {"path": "/api/ext/machines/SR-22/cycle-time", "action": "status",
+                          "status": 404})
         with stack.connect() as pg:
             pg.execute("DELETE FROM mtc.cycle_run")
         scheduler = stack.scheduler().wait_ready()
         reason = {"SR-26": "breach of contract", "K-16": "no answer"}[name]
-        wait_for(lambda: scheduler.metrics()[f'mtc_scheduler_failures_total{{reason="{reason}"}}'] == 1, 30, "counted")
+        wait_for(
+            lambda: scheduler.metrics()[f'mtc_scheduler_failures_total{{reason="{reason}"}}'] == 1,
+            30, "counted")
         assert scheduler.metrics()['mtc_scheduler_failures_total{reason="unknown machine"}'] == 1
-        wait_for(lambda: scheduler.metrics()["mtc_scheduler_failing_machines"] == 2, 30, "and how many there are now")
+        wait_for(lambda: scheduler.metrics()["mtc_scheduler_failing_machines"] == 2, 30,
+                 "and how many there are now")
         scheduler.stop()
 
 
 def test_a_failure_that_passes_is_asked_again(make_stack):
     stack = make_stack(scheduler__retry_delays_s='"0.1,0.1,0.1,0.1"')
     wanted = set_plant(stack)
-    stack.sim.faults({"path": "/api/ext/machines/SR-26/cycle-time", "action": "status", "status": 503, "count": 3},
+    stack.sim.faults({"path": "/api/ext/machines/SR-26/cycle-time", "action": "status",
+                      "status": 503, "count": 3},
                      {"path": "/api/ext/machines/K-16/cycle-time", "action": "close", "count": 2})
     scheduler = pull_once(stack)
     assert stack.cycle_times() == wanted
@@ -113,7 +124,8 @@ def test_a_failure_that_passes_is_asked_again(make_stack):
 
 def test_a_name_that_drifted_is_asked_for_under_its_other_name(stack):
     with stack.connect() as pg:
-        pg.execute("INSERT INTO mtc.machine_name SELECT id, 'B-38/old name' FROM machines WHERE name = 'BT-38'")
+        pg.execute("INSERT INTO mtc.machine_name SELECT id, 'B-38/old name' FROM machines"
+                   " WHERE name = 'BT-38'")
     set_plant(stack)
     set_cycles(stack, {"B-38/old name": 7.5})
     pull_once(stack)
@@ -149,15 +161,18 @@ def test_a_wrong_api_key_ends_the_pull_and_says_so(make_stack):
 def apply(stack, *observations):
     """changed, same, older, unknown."""
     with stack.connect() as pg:
-        batch = [{"machine": m, "cycle_time": s, "observed_at": at, "source": "webhook"} for m, s, at in observations]
-        return pg.execute("SELECT * FROM mtc.apply_cycle_times(%s)", (json.dumps(batch),)).fetchone()
+        batch = [{"machine": m, "cycle_time": s, "observed_at": at, "source": "webhook"}
+                 for m, s, at in observations]
+        return pg.execute("SELECT * FROM mtc.apply_cycle_times(%s)",
+                          (json.dumps(batch),)).fetchone()
 
 
 def test_older_observations_never_overwrite_newer_ones(stack):
     assert apply(stack, (15, 10, "2026-01-01T10:00:00Z")) == (1, 0, 0, [])
     assert apply(stack, (15, 11, "2026-01-01T09:00:00Z")) == (0, 0, 1, [])
     assert apply(stack, (15, 10, "2026-01-01T09:00:00Z")) == (0, 1, 0, [])
-    assert apply(stack, (15, 12, "2026-01-01T10:00:00Z")) == (0, 0, 1, [])  # the same time is not newer
+    # the same time is not newer
+    assert apply(stack, (15, 12, "2026-01-01T10:00:00Z")) == (0, 0, 1, [])
     assert apply(stack, ("SR-32", 12, "2026-01-01T10:00:01Z")) == (1, 0, 0, [])
     assert stack.cycle_times() == {"SR-32": 12.0}
     # In one batch, in any order: the newest counts, and who is unknown spoils nothing.
@@ -180,8 +195,10 @@ def test_a_value_seen_again_guards_against_what_is_late(make_stack):
     def hook(seconds, ago):
         at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now + 60 - ago))
         before = scheduler.metrics()["mtc_scheduler_hooks_total"]
-        stack.sim.call("POST", "/webhook", {"machine_id": 15, "cycle_time": seconds, "observed_at": at})
-        wait_for(lambda: scheduler.metrics()["mtc_scheduler_hooks_total"] > before, 20, "hook taken")
+        stack.sim.call("POST", "/webhook",
+                       {"machine_id": 15, "cycle_time": seconds, "observed_at": at})
+        wait_for(lambda: scheduler.metrics()["mtc_scheduler_hooks_total"] > before, 20,
+                 "hook taken")
 
     hook(10, 50)
     wait_for(lambda: stack.cycle_times()["SR-32"] == 10, 20, "applied")
@@ -268,10 +285,12 @@ def test_values_are_mirrored_into_the_active_setup_when_asked(make_stack):
     set_plant(stack)
     set_cycles(stack, {"SR-26": 54.6, "K-16": 0.2})
     with stack.connect() as pg:
-        active = "SELECT machine_id, id, cycle_time FROM setup_jobs WHERE status = 'started' ORDER BY 1"
+        active = ("SELECT machine_id, id, cycle_time FROM setup_jobs WHERE status = 'started'"
+                  " ORDER BY 1")
         before = pg.execute(active).fetchall()
         number = pg.execute("SELECT id FROM machines WHERE name = 'SR-26'").fetchone()[0]
-        pg.execute("INSERT INTO setup_jobs (machine_id, employee_id, planned_quantity, status, created_at, cycle_time)"
+        pg.execute("INSERT INTO setup_jobs (machine_id, employee_id, planned_quantity, status,"
+                   " created_at, cycle_time)"
                    " VALUES (%s, 1, 5, 'queued', now(), 5)", (number,))
         pull_once(stack)
         after = pg.execute(active).fetchall()
@@ -279,16 +298,19 @@ def test_values_are_mirrored_into_the_active_setup_when_asked(make_stack):
         times = stack.cycle_times()
         names = dict(pg.execute("SELECT machine_id, machine FROM mtc.machine"))
         assert all(seconds == max(1, round(times[names[machine]])) for machine, _, seconds in after)
-        assert pg.execute("SELECT cycle_time FROM setup_jobs WHERE status = 'queued'").fetchone() == (5,)
+        assert pg.execute(
+            "SELECT cycle_time FROM setup_jobs WHERE status = 'queued'").fetchone() == (5,)
         # A row the application holds is left alone, and caught up with.
         machine, setup, _ = after[0]
         set_cycles(stack, {names[machine]: 500})
         with pg.transaction():
             pg.execute("SELECT FROM setup_jobs WHERE id = %s FOR UPDATE", (setup,))
             pull_once(stack)
-        assert pg.execute("SELECT cycle_time FROM setup_jobs WHERE id = %s", (setup,)).fetchone() != (500,)
+        assert pg.execute("SELECT cycle_time FROM setup_jobs WHERE id = %s",
+                          (setup,)).fetchone() != (500,)
         pull_once(stack)
-        assert pg.execute("SELECT cycle_time FROM setup_jobs WHERE id = %s", (setup,)).fetchone() == (500,)
+        assert pg.execute("SELECT cycle_time FROM setup_jobs WHERE id = %s",
+                          (setup,)).fetchone() == (500,)
 
 
 def test_by_default_the_applications_tables_stay_as_they_are(stack):

@@ -25,7 +25,8 @@ def test_a_standby_takes_over(stack):
 
 
 def test_a_frozen_relay_is_replaced(stack):
-    """SIGSTOP: its session is silent, so the server ends it; nothing is published twice over when it wakes."""
+    """SIGSTOP: its session is silent, so the server ends it; nothing is published twice over when
+    it wakes."""
     first = stack.producer("first").wait_ready()
     wait_for(lambda: active(first), 10, "the first is active")
     second = stack.producer("second").wait_ready()
@@ -75,7 +76,8 @@ def test_what_no_notify_announced_is_found(stack):
 
 
 def test_no_notify_without_a_relay(stack):
-    """A NOTIFY nobody waits for would make the application's commits queue for the lock it takes."""
+    """A NOTIFY nobody waits for would make the application's commits queue for the lock it
+    takes."""
     def notified():
         with stack.connect() as pg:
             heard = []
@@ -99,8 +101,8 @@ def test_retention_sweeps_the_ledger(make_stack):
     keys = [stack.emit("SR-26") for _ in range(20)]
     stack.wait_settled()
     with stack.connect() as pg:
-        pg.execute("UPDATE mtc.outbox SET outcome_at = outcome_at - interval '1 hour' WHERE event_id = ANY(%s::uuid[])",
-                   (keys[:15],))
+        pg.execute("UPDATE mtc.outbox SET outcome_at = outcome_at - interval '1 hour'"
+                   " WHERE event_id = ANY(%s::uuid[])", (keys[:15],))
     wait_for(lambda: stack.states() == {"delivered": 5}, 30, "old rows are gone, young ones stay")
 
 
@@ -108,15 +110,19 @@ def test_a_large_ledger_is_swept_at_once(make_stack):
     """Bite after bite, over what must stay: dead letters, and what is not delivered yet."""
     stack = make_stack(producer__retention_s=60)
     with stack.connect() as pg:
-        pg.execute("INSERT INTO mtc.outbox (event_id, created_at, occurred_at, kind, machine, type, path, body, published_at,"
-                   " outcome, outcome_at, note) SELECT gen_random_uuid(), t, t, 'setup', 'SR-26', 'setup.started', '/x', '{}', t,"
-                   " CASE WHEN n % 100 < 2 THEN 'dead' WHEN n % 100 = 2 THEN NULL ELSE 'delivered' END, t,"
+        pg.execute("INSERT INTO mtc.outbox (event_id, created_at, occurred_at, kind, machine,"
+                   " type, path, body, published_at, outcome, outcome_at, note)"
+                   " SELECT gen_random_uuid(), t, t, 'setup', 'SR-26', 'setup.started', '/x', '{}',"
+                   " t, CASE WHEN n % 100 < 2 THEN 'dead' WHEN n % 100 = 2 THEN NULL"
+                   " ELSE 'delivered' END, t,"
                    " CASE WHEN n % 100 = 1 THEN 'dropped' END"
-                   " FROM (SELECT n, now() - CASE WHEN n < 20000 THEN interval '1 hour' ELSE interval '1 s' END AS t"
+                   " FROM (SELECT n, now() - CASE WHEN n < 20000 THEN interval '1 hour'"
+                   " ELSE interval '1 s' END AS t"
                    " FROM generate_series(0, 24999) n) s")
     stack.producer()
     # A bite of a thousand rows at each tick of 5 s would not be done by then.
-    wait_for(lambda: stack.states() == {"delivered": 4850, "dead": 200 + 50 + 50, "published": 250}, 60, "swept")
+    wait_for(lambda: stack.states() == {"delivered": 4850, "dead": 200 + 50 + 50, "published": 250},
+             60, "swept")
 
 
 def test_idle_programs_do_next_to_nothing(stack):
@@ -130,14 +136,15 @@ def test_idle_programs_do_next_to_nothing(stack):
 
 
 def test_answers_of_every_size_are_read_whole(stack):
-    """PostgreSQL sends 8 KiB at a time: the end of a statement may come apart from its result. The session must live on."""
+    """PostgreSQL sends 8 KiB at a time: the end of a statement may come apart from its result. The
+    session must live on."""
     producer = stack.producer().wait_ready()
     wait_for(lambda: active(producer), 10, "active")
     stack.sender().wait_ready()
     with stack.connect() as pg:
         for size in range(7600, 8400):
-            pg.execute("SELECT mtc.emit('setup', 'SR-26', 'setup.started', json_build_object('a', repeat('x', %s::int)))",
-                       (size,))
+            pg.execute("SELECT mtc.emit('setup', 'SR-26', 'setup.started', "
+                       "json_build_object('a', repeat('x', %s::int)))", (size,))
     assert stack.wait_settled() == {"delivered": 800}
     check_all_arrived(stack)
     assert "lost PostgreSQL" not in producer.text(), producer.text()

@@ -19,8 +19,9 @@ def in_mid_flow(stack, events=500):
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
 def test_rabbitmq_restarted(stack, servers, how):
-    # RabbitMQ writes down which quorum queues it has some time after it has made them (seen on 3.10.8: a queue made within
-    # the second before a crash is never there again), so the flow runs for seconds before the blow.
+    # RabbitMQ writes down which quorum queues it has some time after it has made them (seen on
+    # 3.10.8: a queue made within the second before a crash is never there again), so the flow runs
+    # for seconds before the blow.
     services, writers = start_flow(stack, events=6000)
     in_mid_flow(stack, 4000)
     getattr(servers.rabbit, how)()
@@ -61,8 +62,8 @@ def test_everything_unreachable_at_start(make_stack, servers):
     servers.rabbit.stop()
     servers.redis.stop()
     producer, sender = stack.producer(), stack.sender()
-    wait_for(lambda: "cannot reach RabbitMQ" in producer.text() and "cannot reach RabbitMQ" in sender.text(), 20,
-             "it is said")
+    wait_for(lambda: "cannot reach RabbitMQ" in producer.text()
+             and "cannot reach RabbitMQ" in sender.text(), 20, "it is said")
     assert not producer.ready() and not sender.ready()
     servers.redis.start()
     servers.rabbit.start()
@@ -71,7 +72,8 @@ def test_everything_unreachable_at_start(make_stack, servers):
 
 
 def test_mtconnect_down_burns_no_attempt(make_stack):
-    stack = make_stack(sender__retry_delays_s='"0.1,0.1"', sender__breaker_pause_min_ms=50, sender__breaker_pause_max_ms=200)
+    stack = make_stack(sender__retry_delays_s='"0.1,0.1"', sender__breaker_pause_min_ms=50,
+                       sender__breaker_pause_max_ms=200)
     machines = add_machines(stack, 8)
     stack.producer().wait_ready()
     sender = stack.sender().wait_ready()
@@ -79,7 +81,8 @@ def test_mtconnect_down_burns_no_attempt(make_stack):
     Writers(stack, machines, 200).start().join()
     wait_for(lambda: sender.metrics()["mtc_sender_breaker_open"] == 1, 20, "the breaker opens")
     # Ten times as many probes as an event has attempts.
-    wait_for(lambda: sender.metrics()['mtc_sender_answers_total{class="none"}'] > 30, 60, "it goes on knocking")
+    wait_for(lambda: sender.metrics()['mtc_sender_answers_total{class="none"}'] > 30, 60,
+             "it goes on knocking")
     stack.sim.call("POST", "/up")
     assert stack.wait_settled() == {"delivered": 200}
     check_all_arrived(stack)

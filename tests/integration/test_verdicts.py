@@ -15,7 +15,9 @@ def deliver(stack, *faults, machine="SR-26"):
     key = stack.emit(machine)
     stack.wait_settled(60)
     with stack.connect() as pg:
-        row = pg.execute("SELECT state, attempts, status, reason FROM mtc.event WHERE event_id = %s", (key,)).fetchone()
+        row = pg.execute(
+            "SELECT state, attempts, status, reason FROM mtc.event WHERE event_id = %s",
+            (key,)).fetchone()
     return key, row
 
 
@@ -30,19 +32,23 @@ def test_201_delivers(stack):
 
 
 def test_409_means_applied_before(stack):
-    key, row = deliver(stack, {"action": "status", "status": 409})
+    _, row = deliver(stack, {"action": "status", "status": 409})
     assert row[:3] == ("delivered", 1, 409)
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 422])
 def test_refused_event_is_dead_at_once(stack, status):
-    key, row = deliver(stack, {"action": "status", "status": status, "body": "what is this?\n\u0001"})
+    key, row = deliver(stack,
+                       {"action": "status", "status": status, "body": "what is this?\n\u0001"})
     assert row == ("dead", 1, status, f"HTTP {status}: what is this???")
     letter, = stack.dead_letters()
     headers = letter["properties"]["headers"]
-    assert headers["reason"] == f"HTTP {status}" and headers["attempts"] == 1 and headers["last_status"] == status
+    assert headers["reason"] == f"HTTP {status}"
+    assert headers["attempts"] == 1
+    assert headers["last_status"] == status
     assert headers["response"] == "what is this???" and headers["machine"] == "SR-26"
-    assert letter["properties"]["message_id"] == key and letter["properties"]["type"] == "setup.started"
+    assert letter["properties"]["message_id"] == key
+    assert letter["properties"]["type"] == "setup.started"
     assert '"machineId":"SR-26"' in letter["payload"]
     wait_emptied(stack)
 
@@ -56,13 +62,14 @@ def test_429_waits_as_long_as_asked(stack):
 
 def test_retry_after_is_capped(make_stack):
     stack = make_stack(sender__retry_after_max_s=1)
-    key, row = deliver(stack, {"action": "status", "status": 503, "retry_after": 3600, "count": 1})
+    _, row = deliver(stack, {"action": "status", "status": 503, "retry_after": 3600, "count": 1})
     assert row[:2] == ("delivered", 2)
 
 
-@pytest.mark.parametrize("fault", [
-    {"action": "status", "status": 500}, {"action": "status", "status": 408}, {"action": "hang"}, {"action": "close"},
-    {"action": "garbage"}, {"action": "drip", "ms": 50}])
+@pytest.mark.parametrize("fault",
+                         [{"action": "status", "status": 500}, {"action": "status", "status": 408},
+                          {"action": "hang"}, {"action": "close"}, {"action": "garbage"},
+                          {"action": "drip", "ms": 50}])
 def test_transient_failure_is_retried(make_stack, fault):
     stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"', mtconnect__timeout_ms=300)
     key, row = deliver(stack, dict(fault, count=2))
@@ -76,8 +83,10 @@ def test_answer_lost_after_it_was_applied(make_stack, action):
     stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"')
     key, row = deliver(stack, {"action": action, "count": 1})
     assert row[0] == "delivered"
-    # A truncated answer had its status line: that is enough. A lost one is asked again, and answered 409.
-    assert [p["status"] for p in posts(stack, key)] == ([201] if action == "truncate" else [201, 409])
+    # A truncated answer had its status line: that is enough. A lost one is asked again, and
+    # answered 409.
+    assert [p["status"] for p in posts(stack, key)] == ([201] if action == "truncate"
+                                                        else [201, 409])
 
 
 def test_poison_event_dies_alone_at_the_right_attempt_and_time(stack):
@@ -111,7 +120,8 @@ def test_refusal_of_us_kills_nothing(make_stack, status):
     sender = stack.sender().wait_ready()
     for _ in range(10):
         stack.emit("SR-26")
-    wait_for(lambda: sender.metrics()["mtc_sender_breaker_opened_total"] == 1, 20, "the breaker opens")
+    wait_for(lambda: sender.metrics()["mtc_sender_breaker_opened_total"] == 1, 20,
+             "the breaker opens")
     wait_for(lambda: len(stack.sim.record()) > 8, 20, "more probes than an event has attempts")
     stack.sim.faults()
     assert stack.wait_settled() == {"delivered": 10}
@@ -136,7 +146,7 @@ def test_connection_closed_while_idle_costs_nothing(make_stack):
     stack.producer()
     sender = stack.sender().wait_ready()
     for _ in range(3):
-        key = stack.emit("SR-26")
+        stack.emit("SR-26")
         stack.wait_settled()
         at = stack.sim.record()[-1]["at"]
         wait_for(lambda: time.time() - at > 1.5, 10, "the connection has gone idle")
@@ -155,5 +165,6 @@ def test_headers_of_a_request(stack):
         pg.execute("UPDATE setup_jobs SET status = 'completed' WHERE machine_id = 1")
         assert pg.execute("SELECT traceparent FROM mtc.outbox").fetchone() == (trace,)
     stack.wait_settled()
-    check_all_arrived(stack)  # the simulator checks key, API key, content type and the shape of traceparent
+    # the simulator checks key, API key, content type and the shape of traceparent
+    check_all_arrived(stack)
     assert stack.sim.record()[0]["note"] == ""

@@ -1,4 +1,5 @@
-"""A shop that works: writers that commit setup events, and the checks that all of them arrived in order."""
+"""A shop that works: writers that commit setup events, and the checks that all of them arrived in
+order."""
 import threading
 import time
 
@@ -8,19 +9,21 @@ from .processes import wait_for
 def add_machines(stack, count):
     """count machines named M-001 ...; returns their names."""
     with stack.connect() as pg:
-        pg.execute("INSERT INTO machines (name) SELECT 'M-' || lpad(n::text, 3, '0') FROM generate_series(1, %s) n", (count,))
+        pg.execute("INSERT INTO machines (name) SELECT 'M-' || lpad(n::text, 3, '0')"
+                   " FROM generate_series(1, %s) n", (count,))
     return [f"M-{n:03}" for n in range(1, count + 1)]
 
 
 class Writers:
-    """Threads that each own some machines and commit their events one transaction after the other."""
+    """Threads that each own some machines and commit their events one transaction after the
+    other."""
 
     def __init__(self, stack, machines, events, threads=2, rate=None):
         self.stack, self.rate = stack, rate
         self.errors, self.slowest = [], 0.0
         shares = [machines[i::threads] for i in range(threads)]
-        self.threads = [threading.Thread(target=self.write, args=(share, events // threads), daemon=True)
-                        for share in shares]
+        self.threads = [threading.Thread(target=self.write, args=(share, events // threads),
+                                         daemon=True) for share in shares]
 
     def start(self):
         for thread in self.threads:
@@ -33,8 +36,8 @@ class Writers:
                 begun = time.monotonic()
                 for n in range(events):
                     at = time.monotonic()
-                    pg.execute("SELECT mtc.emit('setup', %s, 'setup.started', json_build_object('n', %s::int))",
-                               (machines[n % len(machines)], n))
+                    pg.execute("SELECT mtc.emit('setup', %s, 'setup.started', "
+                               "json_build_object('n', %s::int))", (machines[n % len(machines)], n))
                     self.slowest = max(self.slowest, time.monotonic() - at)
                     if self.rate:
                         ahead = begun + (n + 1) * len(self.threads) / self.rate - time.monotonic()
@@ -53,12 +56,16 @@ class Writers:
 
 
 def check_all_arrived(stack, dead=0):
-    """Every committed event was applied exactly once and in order per machine; returns the simulator's counts."""
+    """Every committed event was applied exactly once and in order per machine; returns the
+    simulator's counts."""
     states = stack.states()
     assert set(states) <= {"delivered", "dead"} and states.get("dead", 0) == dead, states
     with stack.connect() as pg:
-        buried = {key for (key,) in pg.execute("SELECT event_id::text FROM mtc.event WHERE state = 'dead'")}
-    wanted = {machine: [key for key in keys if key not in buried] for machine, keys in stack.outbox_order().items()}
+        buried = {key
+                  for (key,) in pg.execute(
+                      "SELECT event_id::text FROM mtc.event WHERE state = 'dead'")}
+    wanted = {machine: [key for key in keys if key not in buried]
+              for machine, keys in stack.outbox_order().items()}
     got = stack.sim.applied()
     for machine, keys in wanted.items():
         if keys:
@@ -78,5 +85,7 @@ def wait_emptied(stack, seconds=30):
     """Until the broker holds nothing but dead letters."""
     def empty():
         queues = stack.servers.rabbit.queues(stack.name)
-        return queues and all(q.get("messages", 1) == 0 for name, q in queues.items() if name != "mtc.dead")
+        return (queues
+                and all(q.get("messages", 1) == 0 for name, q in queues.items()
+                        if name != "mtc.dead"))
     wait_for(empty, seconds, "queues are empty", pause=0.3)

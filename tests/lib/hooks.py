@@ -16,7 +16,8 @@ def sign(body, key, at=None, secret=SECRET):
     """Headers of the Standard Webhooks scheme."""
     at = str(int(time.time() if at is None else at))
     digest = hmac.new(secret.encode(), f"{key}.{at}.".encode() + body, hashlib.sha256).digest()
-    return {"webhook-id": key, "webhook-timestamp": at, "webhook-signature": "v1," + base64.b64encode(digest).decode()}
+    return {"webhook-id": key, "webhook-timestamp": at,
+            "webhook-signature": "v1," + base64.b64encode(digest).decode()}
 
 
 def sign_plain(body, at=None, secret=SECRET):
@@ -40,8 +41,10 @@ def send(stack, body, headers, method="POST", path="/api/hooks/cycle-time", time
 def post(stack, body, key=None, **headers):
     """A signed web-hook; body is text, bytes, or what becomes JSON."""
     key = key or str(uuid.uuid4())
-    data = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
-    wanted = {"Content-Type": "application/json", "X-Idempotency-Key": key, **sign(data, key), **headers}
+    data = (body if isinstance(body, bytes)
+            else (body if isinstance(body, str) else json.dumps(body)).encode())
+    wanted = {"Content-Type": "application/json", "X-Idempotency-Key": key, **sign(data, key),
+              **headers}
     return send(stack, data, {name: value for name, value in wanted.items() if value is not None})
 
 
@@ -50,7 +53,8 @@ def status_of(stack, body, key=None, **headers):
 
 
 def keys(stack):
-    return redis.Redis(port=stack.servers.redis.port, db=stack.redis_database, decode_responses=True)
+    return redis.Redis(port=stack.servers.redis.port, db=stack.redis_database,
+                       decode_responses=True)
 
 
 def record_of(stack, key):

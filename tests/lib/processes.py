@@ -68,8 +68,9 @@ class Process:
 
     def start(self):
         with open(self.log, "ab") as log:
-            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                          env=self.env, cwd=self.cwd, start_new_session=True)
+            self.child = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log,
+                                          stderr=log, env=self.env, cwd=self.cwd,
+                                          start_new_session=True)
         return self
 
     @property
@@ -113,7 +114,7 @@ class Process:
         return status
 
     def text(self):
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
 
     def rss_kib(self, peak=False):
         key = "VmHWM:" if peak else "VmRSS:"

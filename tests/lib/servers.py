@@ -44,14 +44,16 @@ class Postgres:
         if not self.folder.exists():
             self.folder.mkdir()
             give_away(self.folder)
-            subprocess.run([*unprivileged(), f"{self.bin}/initdb", "-D", self.folder, "-U", "postgres", "-A", "trust",
-                            "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"], check=True,
-                           stdout=subprocess.DEVNULL, cwd="/")
+            subprocess.run([*unprivileged(), f"{self.bin}/initdb", "-D", self.folder, "-U",
+                            "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",
+                            "--no-instructions"], check=True, stdout=subprocess.DEVNULL, cwd="/")
             with open(self.folder / "postgresql.conf", "a", encoding="ascii") as conf:
                 conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\n"
-                           f"unix_socket_directories='{self.folder}'\nshared_buffers=128MB\nmax_connections=200\n"
+                           f"unix_socket_directories='{self.folder}'\n"
+                           "shared_buffers=128MB\nmax_connections=200\n"
                            "max_wal_size=2GB\nlog_min_messages=warning\n")
-        self.process = Process("postgres", [*unprivileged(), f"{self.bin}/postgres", "-D", self.folder],
+        self.process = Process("postgres",
+                               [*unprivileged(), f"{self.bin}/postgres", "-D", self.folder],
                                self.folder.parent / "postgres.log", cwd="/").start()
         wait_for(self.answers, 60, "PostgreSQL answers")
         return self
@@ -85,9 +87,10 @@ class Redis:
     def start(self):
         self.folder.mkdir(exist_ok=True)
         give_away(self.folder)
-        self.process = Process("redis", [*unprivileged(), "redis-server", "--port", self.port, "--bind", "127.0.0.1",
-                                         "--dir", self.folder, "--save", "", "--appendonly", "yes", "--appendfsync",
-                                         "everysec"], self.log, cwd="/").start()
+        self.process = Process("redis",
+                               [*unprivileged(), "redis-server", "--port", self.port, "--bind",
+                                "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly",
+                                "yes", "--appendfsync", "everysec"], self.log, cwd="/").start()
         wait_for(self.answers, 60, "Redis answers")
         return self
 
@@ -125,10 +128,14 @@ class Rabbit:
         return {"PATH": os.environ["PATH"] + ":/usr/sbin", "LANG": "C.UTF-8", "HOME": str(f),
                 "RABBITMQ_NODENAME": "mtc@localhost", "RABBITMQ_MNESIA_BASE": f"{f}/data",
                 "RABBITMQ_LOG_BASE": f"{f}/log", "RABBITMQ_CONFIG_FILE": f"{f}/rabbitmq.conf",
-                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{f}/plugins", "RABBITMQ_DIST_PORT": str(self.dist_port),
-                "RABBITMQ_ADVANCED_CONFIG_FILE": f"{f}/advanced.config", "RABBITMQ_CONF_ENV_FILE": f"{f}/none", "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
-                "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface {127,0,0,1}",
-                "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1"}
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{f}/plugins",
+                "RABBITMQ_DIST_PORT": str(self.dist_port),
+                "RABBITMQ_ADVANCED_CONFIG_FILE": f"{f}/advanced.config",
+                "RABBITMQ_CONF_ENV_FILE": f"{f}/none",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
+                "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface "
+                "{127,0,0,1}", "ERL_EPMD_PORT": str(self.epmd_port),
+                "ERL_EPMD_ADDRESS": "127.0.0.1"}
 
     def configure(self):
         for name in ("", "data", "log"):
@@ -150,10 +157,12 @@ class Rabbit:
         self.configure()
         if self.epmd is None or not self.epmd.is_running():
             epmd = shutil.which("epmd") or glob.glob("/usr/lib/erlang/erts-*/bin/epmd")[0]
-            self.epmd = Process("epmd", [*unprivileged(), epmd, "-port", self.epmd_port, "-address", "127.0.0.1"],
-                                self.log, env=self.env(), cwd="/").start()
+            self.epmd = Process("epmd",
+                                [*unprivileged(), epmd, "-port", self.epmd_port, "-address",
+                                 "127.0.0.1"], self.log, env=self.env(), cwd="/").start()
             wait_for(lambda: accepts(self.epmd_port), 20, "epmd answers")
-        self.process = Process("rabbitmq", [*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmq-server"], self.log,
+        self.process = Process("rabbitmq",
+                               [*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmq-server"], self.log,
                                env=self.env(), cwd=self.folder).start()
         wait_for(self.answers, 90, "RabbitMQ answers")
         self.starts += 1
@@ -183,8 +192,8 @@ class Rabbit:
 
     def control(self, *words):
         """rabbitmqctl against this node."""
-        subprocess.run([*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmqctl", *words], env=self.env(), check=True,
-                       cwd=self.folder, stdout=subprocess.DEVNULL)
+        subprocess.run([*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmqctl", *words],
+                       env=self.env(), check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
 
     def make_vhost(self, name):
         for method, path, body in (("PUT", f"/api/vhosts/{name}", "{}"),
@@ -204,8 +213,9 @@ class Rabbit:
 
 
 class ExternalRabbit(Rabbit):
-    """A broker that runs already (another version, in a container): MTC_TEST_RABBIT=PORT:MANAGEMENT-PORT, guest's password
-    guest. Tests that restart the broker can't be run against it."""
+    """A broker that runs already (another version, in a container):
+    MTC_TEST_RABBIT=PORT:MANAGEMENT-PORT, guest's password guest. Tests that restart the broker
+    can't be run against it."""
 
     def __init__(self, folder, ports):
         super().__init__(folder)

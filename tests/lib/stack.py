@@ -1,4 +1,5 @@
-"""One installation of mtc-sync: a database, a vhost, a simulator and the programs, over shared servers."""
+"""One installation of mtc-sync: a database, a vhost, a simulator and the programs, over shared
+servers."""
 import itertools
 import json
 import os
@@ -27,19 +28,22 @@ class Sim(Process):
 
     def __init__(self, folder, *options, port=None):
         self.port, self.control = port or free_port(), free_port()
-        super().__init__("mtconnect-sim", [BUILD / "tests/mtconnect-sim", "--listen", f"127.0.0.1:{self.port}",
-                                           "--control", f"127.0.0.1:{self.control}", *options],
+        super().__init__("mtconnect-sim",
+                         [BUILD / "tests/mtconnect-sim", "--listen", f"127.0.0.1:{self.port}",
+                          "--control", f"127.0.0.1:{self.control}", *options],
                          pathlib.Path(folder) / "sim.log", env=ENVIRONMENT)
 
     def start(self):
         super().start()
-        wait_for(lambda: "serving on" in self.text() or not self.is_running(), 20, "simulator serves")
+        wait_for(lambda: "serving on" in self.text() or not self.is_running(), 20,
+                 "simulator serves")
         assert self.is_running(), self.text()
         return self
 
     def call(self, method, path, body=None):
         text = body if body is None or isinstance(body, str) else json.dumps(body)
-        status, answer = http(method, f"http://127.0.0.1:{self.control}{path}", text if method == "GET" else text or "")
+        status, answer = http(method, f"http://127.0.0.1:{self.control}{path}",
+                              text if method == "GET" else text or "")
         assert status == 200, (path, status, answer)
         return answer
 
@@ -54,8 +58,9 @@ class Sim(Process):
         rows = []
         for line in self.call("GET", f"/record?since={since}").splitlines():
             n, at, status, applied, machine, kind, key, note = line.split("\t")
-            rows.append({"n": int(n), "at": int(at) / 1e6, "status": int(status), "applied": applied == "1",
-                         "machine": machine, "type": kind, "key": key, "note": note})
+            rows.append({"n": int(n), "at": int(at) / 1e6, "status": int(status),
+                         "applied": applied == "1", "machine": machine, "type": kind, "key": key,
+                         "note": note})
         return rows
 
     def applied(self):
@@ -115,8 +120,8 @@ class Stack:
         self.secret_path = self.folder / "webhook.secret"
         self.secret_path.write_text(SECRET + "\n")
         self.hook_port = free_port()
-        self.sim = Sim(self.folder, "--api-key-file", self.api_key_path, "--webhook-secret-file", self.secret_path,
-                       *sim_options, port=sim_port)
+        self.sim = Sim(self.folder, "--api-key-file", self.api_key_path, "--webhook-secret-file",
+                       self.secret_path, *sim_options, port=sim_port)
         self.services = []
         self.rabbit_starts = servers.rabbit.starts
         self.migrate_options = migrate_options
@@ -141,7 +146,8 @@ class Stack:
         for key, value in values.items():
             section, name = key.split(".")
             sections.setdefault(section, []).append(f"    {name} = {value};\n")
-        self.config_path.write_text("".join(f"{s}: {{\n{''.join(v)}}};\n" for s, v in sections.items()))
+        self.config_path.write_text("".join(f"{s}: {{\n{''.join(v)}}};\n"
+                                            for s, v in sections.items()))
 
     def set_up(self, plant=True):
         """Database (with the demo plant), vhost and simulator."""
@@ -152,27 +158,32 @@ class Stack:
                 pg.execute((ROOT / "sql/demo/plant.sql").read_text())
         self.servers.rabbit.make_vhost(self.name)
         with socket.create_connection(("127.0.0.1", self.servers.redis.port), timeout=20) as redis:
-            redis.sendall(f"SELECT {self.redis_database}\r\nFLUSHDB\r\n".encode())  # another test may have had it
+            # another test may have had it
+            redis.sendall(f"SELECT {self.redis_database}\r\nFLUSHDB\r\n".encode())
             answer = b""
             while answer.count(b"\r\n") < 2:
                 answer += redis.recv(100)
             assert answer == b"+OK\r\n+OK\r\n", answer
-        self.ctl("migrate", *(("--adapter", "production_tracking") if plant else ()), *self.migrate_options)
+        self.ctl("migrate", *(("--adapter", "production_tracking") if plant else ()),
+                 *self.migrate_options)
         self.sim.start()
         return self
 
     def programs(self):
-        return ",".join(f"127.0.0.1:{service.metrics_port}" for service in self.services if service.is_running())
+        return ",".join(f"127.0.0.1:{service.metrics_port}"
+                        for service in self.services if service.is_running())
 
     def ctl(self, *words, status=0):
         env = dict(ENVIRONMENT, MTC_CTL_PROGRAMS=self.programs())
-        done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words], capture_output=True, text=True, env=env,
-                              timeout=120)
-        assert status is None or done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words],
+                              capture_output=True, text=True, env=env, timeout=120)
+        assert (status is None or done.returncode == status), (words, done.returncode, done.stdout,
+                                                               done.stderr)
         return done.stdout + done.stderr
 
     def connect(self, **options):
-        return psycopg.connect(self.servers.postgres.conninfo(self.name), autocommit=True, **options)
+        return psycopg.connect(self.servers.postgres.conninfo(self.name), autocommit=True,
+                               **options)
 
     def service(self, program, name=None, **options):
         name = name or f"{program.removeprefix('mtc-')}-{len(self.services) + 1}"
@@ -203,14 +214,17 @@ class Stack:
                     pg.execute("SELECT machine, cycle_time_s FROM mtc.machine_cycle_time")}
 
     def cycle_writes(self):
-        """Rows ever written to mtc.cycle_time. The schedulers must have ended: a session that lives keeps its counts to
-        itself for a while."""
+        """Rows ever written to mtc.cycle_time. The schedulers must have ended: a session that lives
+        keeps its counts to itself for a while."""
         with self.connect() as pg:
-            wait_for(lambda: not pg.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                                            " AND application_name LIKE 'mtc-scheduler%'").fetchone()[0],
-                     10, "no scheduler has a session")
-            return pg.execute("SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE schemaname = 'mtc'"
-                              " AND relname = 'cycle_time'").fetchone()[0]
+            wait_for(
+                lambda: not pg.execute(
+                    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                    " AND application_name LIKE 'mtc-scheduler%'").fetchone()[0], 10,
+                "no scheduler has a session")
+            return pg.execute(
+                "SELECT n_tup_ins + n_tup_upd FROM pg_stat_user_tables WHERE schemaname = 'mtc'"
+                " AND relname = 'cycle_time'").fetchone()[0]
 
     def emit(self, machine, kind="setup.started", data="{}", pg=None):
         sql = "SELECT mtc.emit(%s, %s, %s, %s::json)"
@@ -239,24 +253,30 @@ class Stack:
         """Where everything stands, for a test that waited in vain."""
         lines = [f"ledger: {self.states()}"]
         for name, q in self.servers.rabbit.queues(self.name).items():
-            lines.append(f"{name}: {q.get('messages_ready')} ready, {q.get('messages_unacknowledged')} unacked, "
-                         f"{q.get('consumers')} consumers, active {q.get('single_active_consumer_tag')}")
+            lines.append(f"{name}: {q.get('messages_ready')} ready, "
+                         f"{q.get('messages_unacknowledged')} unacked, "
+                         f"{q.get('consumers')} consumers, active "
+                         f"{q.get('single_active_consumer_tag')}")
         for service in self.services:
-            state = f"pid {service.pid}" if service.is_running() else f"ended {service.child.returncode}"
+            state = (f"pid {service.pid}" if service.is_running()
+                     else f"ended {service.child.returncode}")
             lines.append(f"{service.name} ({state}): ...{service.text()[-1500:]}")
         return "\n".join(lines)
 
     def outbox_order(self):
-        """Event ids per machine in commit order (writers of one machine do not overlap in these tests)."""
+        """Event ids per machine in commit order (writers of one machine do not overlap in these
+        tests)."""
         order = {}
         with self.connect() as pg:
-            for machine, key in pg.execute("SELECT machine, event_id::text FROM mtc.outbox WHERE error IS NULL ORDER BY id"):
+            for machine, key in pg.execute(
+                "SELECT machine, event_id::text FROM mtc.outbox WHERE error IS NULL ORDER BY id"):
                 order.setdefault(machine, []).append(key)
         return order
 
     def dead_letters(self):
         body = json.dumps({"count": 10000, "ackmode": "ack_requeue_true", "encoding": "auto"})
-        return json.loads(self.servers.rabbit.api("POST", f"/api/queues/{self.name}/mtc.dead/get", body)[1])
+        return json.loads(self.servers.rabbit.api("POST", f"/api/queues/{self.name}/mtc.dead/get",
+                                                  body)[1])
 
     def tear_down(self):
         """Ends everything; returns what a sanitizer had to say."""
@@ -267,8 +287,9 @@ class Stack:
             self.sim.stop()
         reports = [f"{p.name}: {p.text()[-4000:]}" for p in [*self.services, self.sim]
                    if "Sanitizer" in p.text() or "runtime error:" in p.text()]
-        # RabbitMQ 3.10.8 loses the supervisor of all its at-least-once dead-lettering when such queues are deleted soon
-        # after it was started: see docs/operations.md. Then they stay until the server goes.
+        # RabbitMQ 3.10.8 loses the supervisor of all its at-least-once dead-lettering when such
+        # queues are deleted soon after it was started: see docs/operations.md. Then they stay until
+        # the server goes.
         if self.rabbit_starts == self.servers.rabbit.starts:
             self.servers.rabbit.drop_vhost(self.name)
         with psycopg.connect(self.servers.postgres.conninfo("postgres"), autocommit=True) as pg:
