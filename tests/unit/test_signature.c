@@ -1,6 +1,5 @@
-/* test_receiver.c - signatures, and what a web-hook's body may be */
+/* test_signature.c - both schemes, and what is refused */
 #include "unit.h"
-#include "hook_body.h"
 #include "signature.h"
 
 #include <string.h>
@@ -121,52 +120,6 @@ static void a_secret_that_says_base64_must_be_it(void **state)
     signature_secret_clear(&secret);
 }
 
-static bool read_body(const char *text, struct hook_body *body, struct problem *problem)
-{
-    struct hook_rules rules = {.now_us = INT64_C(1766923953000000),
-                               .future_max_s = 300,
-                               .cycle_time_max_s = 86400}; /* 2025-12-28T12:12:33Z */
-    return hook_body_read(text, strlen(text), &rules, body, problem);
-}
-
-static void good_bodies_are_read(void **state)
-{
-    (void)state;
-    struct hook_body body;
-    struct problem problem;
-    assert_true(read_body("{\"machine_id\": 12, \"cycle_time\": 298.2}", &body, &problem));
-    assert_int_equal(body.machine_id, 12);
-    assert_true(body.cycle_time_s > 298.19 && body.cycle_time_s < 298.21);
-    assert_int_equal(body.observed_us, 0);
-    assert_true(read_body(
-        "{\"cycle_time\":1,\"observed_at\":\"2025-12-28T15:12:33+03:00\",\"machine_id\":\"SR-26\"}",
-        &body, &problem));
-    assert_int_equal(body.machine_id, 0);
-    assert_string_equal(body.machine, "SR-26");
-    assert_int_equal(body.observed_us, INT64_C(1766923953000000));
-    assert_true(read_body("{\"machine_id\":\"\\u0422-1\",\"cycle_time\":86400}", &body, &problem));
-    assert_string_equal(body.machine, "\xd0\xa2-1");
-}
-
-static void keys_are_visible_and_not_long(void **state)
-{
-    (void)state;
-    struct problem problem = {0};
-    char longest[130];
-    memset(longest, 'k', sizeof longest);
-    longest[128] = '\0';
-    assert_true(hook_key_is_good("0193f6a2-7c11-7d41-8f3b-2c5e9d7a1b44", &problem));
-    assert_true(hook_key_is_good(longest, &problem));
-    static const char *const bad[] = {NULL, "", "two words", "tab\there", "\xd0\xba\xd0\xbb"};
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_false(hook_key_is_good(bad[i], &problem));
-        assert_int_equal(problem.status, 400);
-        assert_string_equal(problem.field, "X-Idempotency-Key");
-    }
-    memcpy(longest + 128, "k", 2);
-    assert_false(hook_key_is_good(longest, &problem));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,8 +128,6 @@ int main(void)
         cmocka_unit_test(the_window_is_as_wide_as_it_says),
         cmocka_unit_test(the_plain_scheme_covers_time_and_body),
         cmocka_unit_test(a_secret_that_says_base64_must_be_it),
-        cmocka_unit_test(good_bodies_are_read),
-        cmocka_unit_test(keys_are_visible_and_not_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

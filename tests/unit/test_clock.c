@@ -1,0 +1,19 @@
+/* test_clock.c - UTC as text */
+#include "unit.h"
+#include "base/clock.h"
+
+static void utc_is_written_as_rfc_3339(void **state)
+{
+    (void)state;
+    char out[UTC_TEXT];
+    assert_string_equal(utc_format(1766923953213999, out), "2025-12-28T12:12:33.213Z");
+    assert_string_equal(utc_format(0, out), "1970-01-01T00:00:00.000Z");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(utc_is_written_as_rfc_3339),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* test_flights.c - confirmed, marked and trimmed in order */
+#include "unit.h"
+#include "flights.h"
+
+static void flights_are_confirmed_marked_and_trimmed_in_order(void **state)
+{
+    (void)state;
+    struct flights flights;
+    flights_init(&flights, 8);
+    for (uint64_t round = 0; round < 5; round++) { /* goes round the ring several times */
+        for (uint64_t i = 0; i < 5; i++)
+            flights_add(&flights, round * 5 + i + 1, (int64_t)(100 + i));
+        flights_confirm(&flights, round * 5 + 4, false);
+        assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 1);
+        flights_confirm(&flights, round * 5 + 2, true);
+        flights_confirm(&flights, round * 5 + 2, true); /* again changes nothing */
+        flights_confirm(&flights, 10000, false);        /* nor does a tag of nobody */
+        assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 3);
+        assert_int_equal(flights.in_state[FLIGHT_PUBLISHED], 2);
+        for (size_t i = 0; i < flights.count; i++) {
+            struct flight *flight = flights_at(&flights, i);
+            if (flight->state == FLIGHT_CONFIRMED)
+                flights_set(&flights, flight, FLIGHT_MARKED);
+        }
+        flights_trim(&flights);
+        assert_int_equal(flights.count, 3); /* 103 is marked but stands behind 102 */
+        assert_int_equal(flights_at(&flights, 0)->row, 102);
+        flights_confirm(&flights, round * 5 + 5, true);
+        assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 2);
+        for (size_t i = 0; i < flights.count; i++)
+            flights_set(&flights, flights_at(&flights, i), FLIGHT_MARKED);
+        flights_trim(&flights);
+        assert_int_equal(flights.count, 0);
+    }
+    flights_free(&flights);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(flights_are_confirmed_marked_and_trimmed_in_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
