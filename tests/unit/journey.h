@@ -15,7 +15,7 @@ struct journey {
     int frames;
 };
 
-/* Fails the test if the message is not taken or can't be read. journey_end() frees what it found. */
+/* Fails the test if the message is not taken or cannot be read. journey_end() frees all of it. */
 struct journey journey_make(amqp_basic_properties_t *properties, const void *body, size_t len);
 
 void journey_end(struct journey *journey);

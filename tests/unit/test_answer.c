@@ -20,8 +20,8 @@ static void both_shapes_are_read(void **state)
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_true(answer.seconds > 298.19 && answer.seconds < 298.21);
     assert_int_equal(answer.observed_us, 0);
-    answer = read_text(
-        "{\"machine_id\": 12, \"last_cycle_time\": 7, \"observed_at\": \"2025-12-28T12:12:33.5Z\"}");
+    answer = read_text("{\"machine_id\": 12, \"last_cycle_time\": 7,"
+                       " \"observed_at\": \"2025-12-28T12:12:33.5Z\"}");
     assert_int_equal(answer.kind, ANSWER_VALUE);
     assert_int_equal(answer.observed_us, NOW_US + 500000);
     answer = read_text(
@@ -63,7 +63,8 @@ static void everything_else_is_a_breach_with_a_name(void **state)
         {"{\"machineId\":\"SR-26\",\"totalRecords\":-1,\"data\":[]}", "totalRecords"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":\"0\",\"data\":[]}", "totalRecords"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[]}", "data[0]"},
-        {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[{\"timestamp\":\"2025-12-28T12:00:00Z\"}]}",
+        {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":"
+         "[{\"timestamp\":\"2025-12-28T12:00:00Z\"}]}",
          "cycleTime"},
         {"{\"machineId\":\"SR-26\",\"totalRecords\":1,\"data\":[{\"cycleTime\":5}]}", "timestamp"},
     };
