@@ -1,4 +1,5 @@
--- A turning shop of 16 machines as it stood at one moment (people left out): the plant of the demo and the tests.
+-- A turning shop of 16 machines as it stood at one moment (people left out): the plant of the demo
+-- and the tests.
 -- The host application's two tables, as it defines them; mtc-sync must not need more than these.
 
 CREATE TABLE public.machines (
@@ -50,10 +51,11 @@ INSERT INTO public.machines (id, name, type, display_order) VALUES
     (15, 'SR-32', 'ADAM', 15),
     (16, 'K-162', 'ADAM', 16);
 
--- Part and lot numbers stand for drawings 1059-47 = 1, 1211-64 = 2, 595-77 = 3, 934-62 = 4, 1334-01 = 5,
--- 577-58 = 6, 577-52 = 7, 709-02-1 = 8, 649-04-1 = 9, 907-84-2 = 10, 907-116 = 11, 617-10 = 12, 753-09 =
--- 13, 710-08-1 = 14.
-INSERT INTO public.setup_jobs (machine_id, employee_id, lot_id, part_id, planned_quantity, status, created_at, cycle_time)
+-- Part and lot numbers stand for drawings: 1059-47 = 1, 1211-64 = 2, 595-77 = 3, 934-62 = 4,
+-- 1334-01 = 5, 577-58 = 6, 577-52 = 7, 709-02-1 = 8, 649-04-1 = 9, 907-84-2 = 10, 907-116 = 11,
+-- 617-10 = 12, 753-09 = 13, 710-08-1 = 14.
+INSERT INTO public.setup_jobs (machine_id, employee_id, lot_id, part_id, planned_quantity, status,
+                               created_at, cycle_time)
 VALUES
     (1, 1, 1, 1, 600, 'started', '2025-12-25 05:11:47.530544', 77),
     (2, 2, 2, 2, 200, 'created', '2025-12-28 08:26:25.144332', 298),

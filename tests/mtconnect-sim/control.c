@@ -2,7 +2,8 @@
  * control.c - the port tests steer the simulator by; see sim.h
  *
  *   GET  /stats            counts as JSON
- *   GET  /record?since=N   arrivals as lines: number, time (us), status, applied, machine, type, key, note;
+ *   GET  /record?since=N   arrivals as lines: number, time (us), status, applied, machine, type,
+ *                          key, note;
  * tab-separated POST /faults           replaces the rules of faults.c POST /cycle            sets
  * {"machine", "cycle_time" (s), "observed_at", "part_count"} POST /webhook          sends
  * {"machine_id", "cycle_time", ..., "key"} to whoever has registered POST /down, /up        closes

@@ -4,7 +4,8 @@
  *
  *   main.c      options, start, stop
  *   contract.c  is this request what MTConnect takes?
- *   service.c   the endpoints: /api/ext/setup, /event, /machines/{name}/cycle-time, /api/v1/webhooks
+ *   service.c   the endpoints: /api/ext/setup, /event, /machines/{name}/cycle-time,
+ *               /api/v1/webhooks
  *   faults.c    rules that break answers
  *   record.c    what arrived, in what order
  *   webhook.c   registrations, and sending signed web-hooks

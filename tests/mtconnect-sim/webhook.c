@@ -268,13 +268,13 @@ bool webhooks_send(struct webhooks *webhooks, json_t *told, char *error, size_t 
 
 void webhooks_stats(const struct webhooks *webhooks, FILE *out)
 {
-    fprintf(
-        out,
-        "{\"registered\":%d,\"sent\":%ld,\"accepted\":%ld,\"duplicate\":%ld,\"conflict\":%ld,"
-        "\"unprocessable\":%ld,\"unauthorized\":%ld,\"refused\":%ld,\"unavailable\":%ld,\"lost\":%ld,"
-        "\"last_status\":%ld,\"under_way\":%s}",
-        webhooks->url_count, webhooks->sent, webhooks->accepted, webhooks->duplicate,
-        webhooks->conflict, webhooks->unprocessable, webhooks->unauthorized, webhooks->refused,
-        webhooks->unavailable, webhooks->lost, webhooks->last_status,
-        webhooks->all ? "true" : "false");
+    fprintf(out,
+            "{\"registered\":%d,\"sent\":%ld,\"accepted\":%ld,\"duplicate\":%ld,\"conflict\":%ld,"
+            "\"unprocessable\":%ld,\"unauthorized\":%ld,\"refused\":%ld,\"unavailable\":%ld,"
+            "\"lost\":%ld,"
+            "\"last_status\":%ld,\"under_way\":%s}",
+            webhooks->url_count, webhooks->sent, webhooks->accepted, webhooks->duplicate,
+            webhooks->conflict, webhooks->unprocessable, webhooks->unauthorized, webhooks->refused,
+            webhooks->unavailable, webhooks->lost, webhooks->last_status,
+            webhooks->all ? "true" : "false");
 }
