@@ -6,9 +6,9 @@
 #include "base/secret.h"
 #include "ctl.h"
 #include "http_plain.h"
-#include "migrate.h"
 #include "output.h"
 #include "programs.h"
+#include "schema.h"
 #include "suite/topology.h"
 #include "base/xalloc.h"
 
@@ -59,117 +59,56 @@ static long number(const PGresult *result, int column)
     return strtol(PQgetvalue(result, 0, column), NULL, 10);
 }
 
-static int newest_core(void)
-{
-    int version = 0;
-    for (size_t i = 0; i < migration_count; i++) {
-        if (strcmp(migrations[i].component, "core") == 0 && migrations[i].version > version)
-            version = migrations[i].version;
-    }
-    return version;
-}
-
+/* False: nothing more can be asked of this database. */
 static bool look_at_schema(struct doctor *doctor)
 {
     PGresult *result = ctl_query(
         &doctor->ctl,
-        "SELECT coalesce(max(version) FILTER (WHERE component = 'core'), 0), count(DISTINCT component)"
-        " FILTER (WHERE component <> 'core') FROM mtc.schema_version",
-        0, NULL);
+        "SELECT coalesce(max(version), 0) FROM mtc.schema_version WHERE component = 'core'", 0,
+        NULL);
     if (!result) {
         find(doctor, ILL, "schema mtc",
              "run mtcctl migrate --adapter production_tracking, as the owner of the database", "%s",
              doctor->ctl.error);
         return false;
     }
-    int have = (int)number(result, 0), known = newest_core();
-    bool adapted = number(result, 1) > 0;
+    int have = (int)number(result, 0), known = migrations_newest(MIGRATIONS_CORE);
     PQclear(result);
-    if (have != known)
+    if (have != known) {
         find(doctor, ILL, "schema mtc",
              have < known ? "run mtcctl migrate" : "use the newer programs the schema was made by",
              "version %d, this program is of version %d", have, known);
+        return false;
+    }
+    result = schema_stale_functions(doctor->ctl.pg, doctor->ctl.error, sizeof doctor->ctl.error);
+    if (result && PQntuples(result))
+        find(doctor, ILL, "schema mtc", "run mtcctl migrate",
+             "version %d, but functions of another program: %s", have, PQgetvalue(result, 0, 0));
     else
         find(doctor, WELL, "schema mtc", NULL, "version %d", have);
-    if (!adapted)
-        find(
-            doctor, WARNING, "adapter",
-            "run mtcctl migrate --adapter production_tracking, unless the application calls mtc.emit()",
-            "none is installed: no trigger emits events, and no machine is known");
-    return have == known;
+    PQclear(result);
+    return true;
 }
 
-static void look_at_triggers(struct doctor *doctor)
+/* What the database says of itself: its adapter, permissions, and who is at work in it. */
+static void look_at_health(struct doctor *doctor)
 {
-    PGresult *result = ctl_query(
-        &doctor->ctl,
-        "SELECT count(*), count(*) FILTER (WHERE tgenabled = 'D') FROM pg_trigger"
-        " WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')",
-        0, NULL);
-    if (!result)
+    PGresult *result = ctl_query(&doctor->ctl,
+                                 "SELECT verdict, what, detail, advice FROM mtc.health()", 0, NULL);
+    if (!result) {
+        find(doctor, ILL, "schema mtc", "run mtcctl migrate", "%s", doctor->ctl.error);
         return;
-    if (number(result, 1) > 0)
-        find(doctor, ILL, "triggers",
-             "ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_inserted, and mtc_setup_status",
-             "%ld of them are disabled: changes make no events", number(result, 1));
-    else if (number(result, 0) == 2)
-        find(doctor, WELL, "triggers", NULL, "on setup_jobs");
+    }
+    for (int row = 0; row < PQntuples(result); row++) {
+        const char *said = PQgetvalue(result, row, 0);
+        enum verdict verdict = strcmp(said, "ok") == 0        ? WELL
+                               : strcmp(said, "warning") == 0 ? WARNING
+                                                              : ILL;
+        find(doctor, verdict, PQgetvalue(result, row, 1),
+             PQgetisnull(result, row, 3) ? NULL : PQgetvalue(result, row, 3), "%s",
+             PQgetvalue(result, row, 2));
+    }
     PQclear(result);
-}
-
-static void look_at_permissions(struct doctor *doctor)
-{
-    PGresult *result = ctl_query(
-        &doctor->ctl,
-        "SELECT current_user, string_agg(f, ', ') FROM "
-        "unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)',"
-        " 'mtc.apply_outcomes(jsonb)', 'mtc.sweep(bigint, interval)', 'mtc.tick()', "
-        "'mtc.relay_awake(boolean)',"
-        " 'mtc.apply_cycle_times(jsonb)', 'mtc.cycle_run_due(interval)']) f"
-        " WHERE NOT has_function_privilege(current_user, f, 'EXECUTE')",
-        0, NULL);
-    if (!result)
-        return;
-    if (PQntuples(result) && !PQgetisnull(result, 0, 1))
-        find(doctor, ILL, "permissions",
-             "run the programs as the owner of schema mtc, or GRANT EXECUTE on these functions",
-             "%s may not call %s", PQgetvalue(result, 0, 0), PQgetvalue(result, 0, 1));
-    else
-        find(doctor, WELL, "permissions", NULL, "the functions of schema mtc may be called");
-    PQclear(result);
-}
-
-static void look_at_lag(struct doctor *doctor)
-{
-    PGresult *result = ctl_query(
-        &doctor->ctl,
-        "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)::bigint,"
-        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7173219 AND objid = 1 AND "
-        "granted),"
-        " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7173219 AND objid = 3 AND "
-        "granted)"
-        " FROM mtc.outbox WHERE published_at IS NULL",
-        0, NULL);
-    if (!result)
-        return;
-    long waiting = number(result, 0), age = number(result, 1), relays = number(result, 2),
-         schedulers = number(result, 3);
-    PQclear(result);
-    if (relays == 0)
-        find(doctor, ILL, "relay", "start mtc-producer, and see its log",
-             "no mtc-producer is active");
-    else
-        find(doctor, WELL, "relay", NULL, "one mtc-producer is active");
-    if (waiting > 0 && age > 30)
-        find(doctor, ILL, "outbox", "see the log of mtc-producer, and RabbitMQ's alarms",
-             "%ld events wait, the oldest for %ld s", waiting, age);
-    else
-        find(doctor, WELL, "outbox", NULL, "%ld events wait", waiting);
-    if (schedulers == 0)
-        find(doctor, WARNING, "scheduler", "start mtc-scheduler, or mtc-scheduler --once from cron",
-             "no mtc-scheduler is active: cycle times don't come back");
-    else
-        find(doctor, WELL, "scheduler", NULL, "one mtc-scheduler is active");
 }
 
 static void look_at_postgres(struct doctor *doctor)
@@ -197,11 +136,8 @@ static void look_at_postgres(struct doctor *doctor)
         find(doctor, WARNING, "clock of PostgreSQL", "set both clocks, by NTP", "%.0f s from ours",
              skew);
     PQclear(result);
-    if (look_at_schema(doctor)) {
-        look_at_triggers(doctor);
-        look_at_permissions(doctor);
-        look_at_lag(doctor);
-    }
+    if (look_at_schema(doctor))
+        look_at_health(doctor);
 }
 
 /* --- RabbitMQ --- */

@@ -1,23 +1,26 @@
--- version: 2
--- Fits mtc onto the production-tracking system: tables public.machines and public.setup_jobs, which stay as they are.
--- Applied again whenever its version rises, so every statement can be repeated.
+-- version: 3
+-- Fits mtc onto the production-tracking system: tables public.machines and public.setup_jobs, which
+-- stay as they are. Applied again whenever its version rises, so every statement can be repeated.
 --
 --   setup_jobs, INSERT or change of status  ->  event setup.<status> of the machine
---   mtc.setting 'setup_endpoint'            ->  plan:     setup.* goes to /api/ext/setup
---                                               deployed: setup.* goes to /api/ext/event, and /api/ext/setup gets the
---                                                         names of the active machines, again whenever they change
---   mtc.setting 'mirror_cycle_time'         ->  on: a machine's cycle time, in whole seconds, also goes into
---                                               setup_jobs.cycle_time of its active setup
+--   mtc.setting 'setup_endpoint'            ->  plan: setup.* goes to /api/ext/setup
+--                                               deployed: setup.* goes to /api/ext/event, and
+--                                               /api/ext/setup gets the names of the active
+--                                               machines, again whenever they change
+--   mtc.setting 'mirror_cycle_time'         ->  on: a machine's cycle time, in whole seconds, also
+--                                               goes into setup_jobs.cycle_time of its active setup
 
 -- The one place where a machine's name at MTConnect differs from the name here.
 CREATE TABLE IF NOT EXISTS mtc.machine_name (
     machine_id     integer PRIMARY KEY,
     mtconnect_name text NOT NULL UNIQUE CHECK (mtconnect_name <> '')
 );
-COMMENT ON TABLE mtc.machine_name IS 'Name at MTConnect of each machine whose name there is not the one in machines';
+COMMENT ON TABLE mtc.machine_name IS
+    'Name at MTConnect of each machine whose name there is not the one in machines';
 
 CREATE OR REPLACE VIEW mtc.machine AS
-SELECT m.id AS machine_id, coalesce(n.mtconnect_name, m.name)::text AS machine, coalesce(m.is_active, false) AS active
+SELECT m.id AS machine_id, coalesce(n.mtconnect_name, m.name)::text AS machine,
+       coalesce(m.is_active, false) AS active
   FROM public.machines m LEFT JOIN mtc.machine_name n ON n.machine_id = m.id;
 
 CREATE OR REPLACE VIEW mtc.active_machine AS
@@ -37,15 +40,16 @@ CREATE TABLE IF NOT EXISTS mtc.gateway_registration (
 CREATE OR REPLACE FUNCTION mtc.route(kind text, type text) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT CASE kind
-           WHEN 'setup' THEN CASE (SELECT s.value FROM mtc.setting s WHERE s.name = 'setup_endpoint')
-                             WHEN 'deployed' THEN '/api/ext/event' ELSE '/api/ext/setup' END
+           WHEN 'setup' THEN
+               CASE (SELECT s.value FROM mtc.setting s WHERE s.name = 'setup_endpoint')
+               WHEN 'deployed' THEN '/api/ext/event' ELSE '/api/ext/setup' END
            WHEN 'event' THEN '/api/ext/event'
            WHEN 'gateway' THEN '/api/ext/setup'
            END
 $$;
 
-CREATE OR REPLACE FUNCTION mtc.body(kind text, machine text, type text, payload json, occurred_at timestamptz)
-RETURNS text
+CREATE OR REPLACE FUNCTION mtc.body(kind text, machine text, type text, payload json,
+                                    occurred_at timestamptz) RETURNS text
 LANGUAGE sql STABLE AS $$
     SELECT CASE kind
            WHEN 'gateway' THEN payload::text
@@ -59,15 +63,17 @@ LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM mtc.machine m WHERE m.machine = is_known_machine.machine)
 $$;
 
--- Deployed setting: registers the gateway's machines, once and again whenever the set changes. Only the active relay calls
--- this, so there is nobody to race with, and no transaction of the application pays for it.
+-- Deployed setting: registers the gateway's machines, once and again whenever the set changes. Only
+-- the active relay calls this, so there is nobody to race with, and no transaction of the
+-- application pays for it.
 CREATE OR REPLACE FUNCTION mtc.tick() RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
     v_now     text[];
     v_gateway text;
 BEGIN
-    IF (SELECT value FROM mtc.setting WHERE name = 'setup_endpoint') IS DISTINCT FROM 'deployed' THEN
+    IF (SELECT value FROM mtc.setting WHERE name = 'setup_endpoint')
+       IS DISTINCT FROM 'deployed' THEN
         DELETE FROM mtc.gateway_registration; -- switched back: the next switch registers anew
         RETURN;
     END IF;
@@ -108,8 +114,8 @@ BEGIN
     EXCEPTION WHEN OTHERS THEN
         v_problem := SQLERRM;
     END;
-    PERFORM mtc.append('setup', v_machine, 'setup.' || coalesce(NEW.status, 'unknown'), v_payload, NULL, NULL,
-                       current_setting('mtc.traceparent', true), v_problem);
+    PERFORM mtc.append('setup', v_machine, 'setup.' || coalesce(NEW.status, 'unknown'), v_payload,
+                       NULL, NULL, current_setting('mtc.traceparent', true), v_problem);
     RETURN NULL;
 END
 $$;
@@ -119,8 +125,9 @@ FOR EACH ROW EXECUTE FUNCTION mtc.on_setup_job();
 CREATE OR REPLACE TRIGGER mtc_setup_status AFTER UPDATE OF status ON public.setup_jobs
 FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION mtc.on_setup_job();
 
--- A machine's active setup is the one that runs, else the one nearest to running. A row the application has locked is left
--- for the next batch that names the machine: nobody waits for anybody.
+-- A machine's active setup is the one that runs, else the one nearest to running. A row the
+-- application has locked is left for the next batch that names the machine: nobody waits for
+-- anybody.
 CREATE OR REPLACE FUNCTION mtc.mirror_cycle_times(machine_ids integer[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -130,12 +137,15 @@ BEGIN
     WITH active AS MATERIALIZED (
         SELECT DISTINCT ON (s.machine_id) s.id, s.machine_id
           FROM public.setup_jobs s
-         WHERE s.machine_id = ANY (machine_ids) AND s.status IN ('started', 'allowed', 'pending_qc', 'created')
-         ORDER BY s.machine_id, array_position('{started,allowed,pending_qc,created}', s.status::text),
+         WHERE s.machine_id = ANY (machine_ids)
+           AND s.status IN ('started', 'allowed', 'pending_qc', 'created')
+         ORDER BY s.machine_id,
+                  array_position('{started,allowed,pending_qc,created}', s.status::text),
                   s.created_at DESC NULLS LAST, s.id DESC
     ), stale AS MATERIALIZED (
         SELECT s.id, greatest(1, round(c.cycle_time_s))::integer AS seconds
-          FROM active a JOIN public.setup_jobs s ON s.id = a.id JOIN mtc.cycle_time c ON c.machine_id = a.machine_id
+          FROM active a JOIN public.setup_jobs s ON s.id = a.id
+               JOIN mtc.cycle_time c ON c.machine_id = a.machine_id
          WHERE s.cycle_time IS DISTINCT FROM greatest(1, round(c.cycle_time_s))::integer
          ORDER BY s.id FOR NO KEY UPDATE OF s SKIP LOCKED
     )
@@ -143,5 +153,18 @@ BEGIN
 END
 $$;
 
-REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mtc FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION mtc.emit(text, text, text, json, uuid, timestamptz, text) TO PUBLIC;
+-- What mtcctl doctor is told of the triggers above.
+CREATE OR REPLACE FUNCTION mtc.adapter_health()
+RETURNS TABLE (verdict text, what text, detail text, advice text)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN t.disabled > 0 THEN 'ill' ELSE 'ok' END, 'triggers',
+           CASE WHEN t.disabled > 0
+                THEN t.disabled || ' of them are disabled: changes make no events'
+                ELSE 'on setup_jobs' END,
+           CASE WHEN t.disabled > 0
+                THEN 'ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_inserted, and'
+                     ' mtc_setup_status' END
+      FROM (SELECT count(*) AS present, count(*) FILTER (WHERE tgenabled = 'D') AS disabled
+              FROM pg_trigger WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')) t
+     WHERE t.disabled > 0 OR t.present = 2
+$$;

@@ -1,0 +1,31 @@
+-- What became of each event: for mtc-producer.
+--
+-- Promise kept here: telling an outcome again changes nothing, and delivered is final, whatever
+-- order outcomes come in.
+
+-- Applies a batch of outcomes, as mtc-sender tells them, to the ledger. What MTConnect answered
+-- counts for more than that a repeat was found to be delivered already, which may be told first
+-- when a producer has died with outcomes in its hands. Returns how many rows changed.
+CREATE OR REPLACE FUNCTION mtc.apply_outcomes(batch jsonb) RETURNS bigint
+LANGUAGE sql AS $$
+    WITH told AS MATERIALIZED (
+        SELECT DISTINCT ON (x.seq) x.* FROM jsonb_to_recordset(batch)
+            AS x (seq bigint, id uuid, outcome text, at_us bigint, attempts integer, status integer,
+                  reason text)
+         ORDER BY x.seq, x.outcome DESC, x.status IS NULL, x.at_us DESC
+    ), mine AS MATERIALIZED (
+        SELECT o.id FROM mtc.outbox o JOIN told t ON t.seq = o.id AND t.id = o.event_id
+         WHERE o.outcome IS NULL OR (o.outcome <> t.outcome AND o.outcome <> 'delivered')
+            OR (o.outcome = 'delivered' AND t.outcome = 'delivered'
+                AND o.status IS NULL AND t.status IS NOT NULL)
+         ORDER BY o.id FOR NO KEY UPDATE OF o
+    ), changed AS (
+        UPDATE mtc.outbox o
+           SET outcome = t.outcome, outcome_at = to_timestamp(t.at_us / 1000000.0),
+               attempts = t.attempts, status = t.status, reason = t.reason
+          FROM told t, mine m
+         WHERE o.id = m.id AND t.seq = m.id
+        RETURNING 1
+    )
+    SELECT count(*) FROM changed
+$$;
