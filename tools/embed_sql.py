@@ -51,5 +51,5 @@ with open(output, "w", encoding="utf-8") as out:
         out.write(f'    {{"{component}", {version}, "{title}", "{digest}", sql_{i}}},\n')
     out.write(f"}};\nconst size_t migration_count = {len(rows)};\n")
 
-depfile.write_text(f"{output}: {' '.join(str(path).replace(' ', chr(92) + ' ') for path in read)}\n",
-                   encoding="utf-8")
+watched = " ".join(str(path).replace(" ", "\\ ") for path in read)
+depfile.write_text(f"{output}: {watched}\n", encoding="utf-8")
