@@ -8,7 +8,7 @@
 #include "attempt.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "pause.h"
+#include "pause_watch.h"
 #include "suite/settings.h"
 #include "settle.h"
 #include "version.h"

@@ -46,7 +46,7 @@ struct sender {
     bool handing_back; /* nothing new is started; the connection closes when nothing is under way */
     bool draining, closing;
     bool consuming; /* the partitions' consumers have been started on this connection */
-    bool paused;    /* by an operator; see pause.h */
+    bool paused;    /* by an operator; see pause_watch.h */
     struct pause *pause;
     struct sender_metrics metrics;
 };
@@ -68,7 +68,7 @@ void sender_on_work_done(struct sender *sender);
 
 void sender_read_api_key(struct sender *sender);
 
-/* For pause.c: what the broker says of mtc.control, about every second. */
+/* For pause_watch.c: what the broker says of mtc.control, about every second. */
 void sender_on_pause_known(struct sender *sender, bool paused);
 
 #endif

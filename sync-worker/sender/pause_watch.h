@@ -1,13 +1,13 @@
 /*
- * pause.h - has an operator paused the senders?
+ * pause_watch.h - has an operator paused the senders?
  *
  * mtcctl pause puts a message into mtc.control, mtcctl resume takes it out; how many messages the
  * queue holds is looked at every second. So a pause holds for all senders, those that start later
  * included, and survives the broker's restart. While it lasts nothing is sent, no attempt counts,
  * and events wait in their lanes and queues.
  */
-#ifndef MTC_PAUSE_H
-#define MTC_PAUSE_H
+#ifndef MTC_PAUSE_WATCH_H
+#define MTC_PAUSE_WATCH_H
 
 struct sender;
 struct pause;

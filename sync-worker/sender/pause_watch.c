@@ -1,5 +1,5 @@
-/* pause.c - has an operator paused the senders?; see pause.h */
-#include "pause.h"
+/* pause_watch.c - has an operator paused the senders?; see pause_watch.h */
+#include "pause_watch.h"
 #include "base/clock.h"
 #include "sender.h"
 #include "suite/topology.h"
