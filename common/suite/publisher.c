@@ -161,6 +161,11 @@ bool publisher_is_ready(const struct publisher *publisher)
     return publisher->chan != NULL;
 }
 
+struct amqp_chan *publisher_channel(const struct publisher *publisher)
+{
+    return publisher->chan;
+}
+
 bool publisher_is_blocked(const struct publisher *publisher)
 {
     return amqp_conn_is_blocked(publisher->conn);

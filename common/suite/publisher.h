@@ -50,6 +50,9 @@ void publisher_on_conn_down(struct publisher *publisher);
 
 bool publisher_is_ready(const struct publisher *publisher);
 
+/* Its channel, for a question besides (how long is a queue?), or NULL while it is not ready. */
+struct amqp_chan *publisher_channel(const struct publisher *publisher);
+
 /* The broker takes nothing for the moment (memory or disk alarm): better not to send. */
 bool publisher_is_blocked(const struct publisher *publisher);
 
