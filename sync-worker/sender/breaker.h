@@ -1,17 +1,21 @@
 /*
  * breaker.h - is it the destination or the event?
  *
- * Closed:    everything goes. A streak is a run of failures with no sign of life between them.
- * Open:      nothing goes but one probe at a time, with growing, jittered pauses. Attempts don't
- * count. Half-open: the probe is under way.
+ *   closed      everything goes. A streak is a run of failures with no sign of life between them.
+ *   open        nothing goes but one probe at a time, with growing, jittered pauses. Attempts don't
+ *               count.
+ *   half-open   the probe is under way.
  *
  * It opens
- *   - at once when we are refused (401, 403, 3xx), and
- *   - when a streak reaches `failures` and the destination is unreachable, or several machines (three, or all
- * there are if those are two) failed in it. One machine alone, whatever it gets, never opens it:
- * that is what a poison event looks like. It closes with the first sign of life, and then lets
- * requests in one by one more (a ramp), so that what has piled up does not knock the destination
- * over again. Source: M. Nygard, "Release It!", 2nd ed., 5.2 "Circuit Breaker".
+ *   - at once when we are refused (401, 403, 407, 3xx), and
+ *   - when a streak reaches `failures` and the destination is unreachable, or several machines
+ *     (three, or all there are if those are two) failed in it.
+ *
+ * One machine alone, whatever it gets short of that, never opens it: that is what a poison event
+ * looks like. It closes with the first sign of life, and then lets requests in one by one more (a
+ * ramp), so that what has piled up does not knock the destination over again.
+ *
+ * Source: M. Nygard, "Release It!", 2nd ed., 5.2 "Circuit Breaker".
  */
 #ifndef MTC_BREAKER_H
 #define MTC_BREAKER_H
@@ -50,9 +54,12 @@ void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_m
 bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine,
                   int machines_waiting, int64_t now_ms);
 
-/* May another request go, `under_way` being out already? In the open state this is true once per
- * probe. */
+/*
+ * May another request go, `under_way` being out already? In the open state this is true once per
+ * probe.
+ */
 bool breaker_allows(const struct breaker *breaker, int under_way, int64_t now_ms);
+
 /* It goes. */
 void breaker_on_start(struct breaker *breaker);
 

@@ -1,47 +1,48 @@
 /* verdict.c - what an answer means; see verdict.h */
 #include "verdict.h"
 
-static enum verdict verdict_of_silence(const struct http_result *result, bool repeated)
-{
-    /* The server closes idle connections; one that died before a byte came back says nothing about
-     * the event, and the key makes the repeat safe (RFC 9110, section 9.2.2). A timeout is another
-     * matter. */
-    if (!repeated && result->reused && result->nothing_read && result->end != HTTP_TIMED_OUT)
-        return VERDICT_REPEAT;
-    return VERDICT_RETRY;
-}
-
 enum verdict verdict_of(const struct http_result *result, bool repeated)
 {
-    long status = result->status;
-    if (status < 200)
-        return verdict_of_silence(result, repeated);
-    if (status <= 299 || status == 409)
+    switch (mtconnect_class_of(result)) {
+    case MTCONNECT_TAKEN:
         return VERDICT_DELIVERED;
-    if (status <= 399 || status == 401 || status == 403 || status == 407)
+    case MTCONNECT_REFUSED:
         return VERDICT_REFUSED;
-    if (status == 408 || status == 425 || status == 429 || status >= 500)
-        return VERDICT_RETRY;
-    return VERDICT_DEAD;
+    case MTCONNECT_NEVER:
+        return VERDICT_DEAD;
+    case MTCONNECT_LATER:
+        break;
+    }
+    return !repeated && mtconnect_died_idle(result) ? VERDICT_REPEAT : VERDICT_RETRY;
+}
+
+static bool nobody_was_there(enum http_end end)
+{
+    switch (end) {
+    case HTTP_NO_NAME:
+    case HTTP_NO_CONNECTION:
+    case HTTP_NO_TLS:
+        return true;
+    case HTTP_COMPLETE:
+    case HTTP_TIMED_OUT:
+    case HTTP_BROKEN:
+        break;
+    }
+    return false;
 }
 
 enum evidence evidence_of(const struct http_result *result)
 {
-    switch (result->end) {
-    case HTTP_NO_NAME:
-    case HTTP_NO_CONNECTION:
-    case HTTP_NO_TLS:
+    if (nobody_was_there(result->end))
         return EVIDENCE_UNREACHABLE;
-    default:
+    switch (mtconnect_class_of(result)) {
+    case MTCONNECT_TAKEN:
+    case MTCONNECT_NEVER:
+        return EVIDENCE_ALIVE;
+    case MTCONNECT_REFUSED:
+        return EVIDENCE_REFUSED;
+    case MTCONNECT_LATER:
         break;
     }
-    switch (verdict_of(result, true)) {
-    case VERDICT_DELIVERED:
-    case VERDICT_DEAD:
-        return EVIDENCE_ALIVE;
-    case VERDICT_REFUSED:
-        return EVIDENCE_REFUSED;
-    default:
-        return result->status == 429 ? EVIDENCE_ALIVE : EVIDENCE_TROUBLE;
-    }
+    return result->status == 429 ? EVIDENCE_ALIVE : EVIDENCE_TROUBLE;
 }
