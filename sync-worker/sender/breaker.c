@@ -106,9 +106,3 @@ void breaker_on_start(struct breaker *breaker)
     if (breaker->state == BREAKER_OPEN)
         breaker->state = BREAKER_HALF_OPEN;
 }
-
-const char *breaker_state_name(enum breaker_state state)
-{
-    static const char *const names[] = {"closed", "open", "half-open"};
-    return names[state];
-}

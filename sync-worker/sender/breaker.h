@@ -63,6 +63,4 @@ bool breaker_allows(const struct breaker *breaker, int under_way, int64_t now_ms
 /* It goes. */
 void breaker_on_start(struct breaker *breaker);
 
-const char *breaker_state_name(enum breaker_state state);
-
 #endif

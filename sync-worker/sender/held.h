@@ -1,8 +1,9 @@
 /*
  * held.h - an event the sender holds for the broker
  *
- * It waits in its machine's lane (lane.h), leaves it when its fate is known, and is then settled
- * (settle.h): its outcome told, its delivery acked.
+ * Its partition receives it (partition.h); it waits in its machine's lane (lane.h), leaves it when
+ * its fate is known (attempt.h), and is then settled (settle.h): its outcome told, its delivery
+ * acked. Whoever has it at the moment owns it.
  */
 #ifndef MTC_HELD_H
 #define MTC_HELD_H
@@ -13,14 +14,16 @@
 #include <stdint.h>
 
 struct partition;
+struct settle;
 
 struct held {
     struct envelope envelope; /* strings stand behind this struct */
     char *body;               /* owned */
     size_t len;
 
-    struct partition *partition;
-    uint64_t generation; /* of the partition's channel; see held_is_ours() */
+    struct partition *partition; /* partition.c's */
+    const char *queue;           /* the partition's; borrowed */
+    uint64_t generation;         /* of the partition's channel; see partition_owns() */
     uint64_t tag;
     int64_t since_ms;
     bool check; /* may have been sent before: look for its sent key first */
@@ -32,8 +35,10 @@ struct held {
     long last_status;    /* 0: no answer */
     char *reason;        /* owned; why it is dead */
     char *response;      /* owned; first bytes of the last answer */
-    int unsettled;       /* what settle.c still waits for */
-    struct held *next;
+
+    struct settle *settle; /* settle.c's */
+    int unsettled;         /* what settle.c still waits for */
+    struct held *next;     /* in the lane, then in the batch of outcomes */
 };
 
 struct held *held_new(const struct envelope *envelope, char *body, size_t len);

@@ -1,19 +1,22 @@
 /* lane.c - the lines of events, one a machine; see lane.h */
 #include "lane.h"
-#include "base/clock.h"
 #include "base/hash.h"
 #include "base/xalloc.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void lanes_init(struct lanes *lanes, struct loop *loop, void (*on_retry)(void *arg), void *arg)
+void lanes_init(struct lanes *lanes, struct loop *loop)
 {
     memset(lanes, 0, sizeof *lanes);
     lanes->loop = loop;
     lanes->run_last = &lanes->run_first;
-    lanes->on_retry = on_retry;
-    lanes->arg = arg;
+}
+
+void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void *worker)
+{
+    lanes->on_ready = on_ready;
+    lanes->worker = worker;
 }
 
 static void queue(struct lane *lane, bool first)
@@ -98,17 +101,17 @@ void lane_ready(struct lane *lane, bool first)
     queue(lane, first);
 }
 
-static void on_retry(void *arg)
+static void on_retry_due(void *arg)
 {
     struct lane *lane = arg;
     queue(lane, false);
-    lane->lanes->on_retry(lane->lanes->arg);
+    lane->lanes->on_ready(lane->lanes->worker);
 }
 
 void lane_wait(struct lane *lane, int64_t ms)
 {
     if (!lane->retry)
-        lane->retry = timer_new(lane->lanes->loop, on_retry, lane);
+        lane->retry = timer_new(lane->lanes->loop, on_retry_due, lane);
     timer_in(lane->retry, ms);
     lane->state = LANE_WAITING;
 }
@@ -131,6 +134,22 @@ struct held *lane_pop(struct lane *lane)
     }
     held->next = NULL;
     return held;
+}
+
+void lanes_forgive(struct lanes *lanes, uint64_t streak)
+{
+    for (struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
+        struct held *head = lane->first;
+        if (head->streak != streak)
+            continue;
+        head->attempts -= head->streak_attempts;
+        head->streak = 0;
+        head->streak_attempts = 0;
+        if (lane->state == LANE_WAITING) {
+            timer_cancel(lane->retry);
+            queue(lane, false);
+        }
+    }
 }
 
 /* Frees the lane's events of `partition`, from the second on if the head is worked on. */

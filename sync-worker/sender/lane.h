@@ -7,16 +7,16 @@
 #ifndef MTC_LANE_H
 #define MTC_LANE_H
 
+#include "base/timer.h"
 #include "held.h"
 
-#include "base/timer.h"
 #include <uthash.h>
 
 enum lane_state {
     LANE_READY,   /* in the run queue */
     LANE_BUSY,    /* a look-up or a request is under way for its head */
     LANE_WAITING, /* its retry timer runs */
-    LANE_STILL,   /* its head's partition is being handed back: nothing is started */
+    LANE_STILL,   /* everything is being handed back: nothing is started */
 };
 
 struct lanes;
@@ -37,16 +37,24 @@ struct lanes {
     struct lane *table;
     struct lane *run_first, **run_last;
     int count, held_count;
-    size_t held_bytes;           /* of bodies */
-    void (*on_retry)(void *arg); /* a lane has become ready by itself */
-    void *arg;
+    size_t held_bytes; /* of bodies */
+    void (*on_ready)(void *worker);
+    void *worker; /* who works on the heads */
 };
 
-void lanes_init(struct lanes *lanes, struct loop *loop, void (*on_retry)(void *arg), void *arg);
+void lanes_init(struct lanes *lanes, struct loop *loop);
 void lanes_free(struct lanes *lanes); /* frees the events too */
+
+/* Who works on the heads; on_ready: a lane has become ready by itself, its retry being due. */
+void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void *worker);
 
 /* Puts an event behind the others of its machine. */
 void lanes_push(struct lanes *lanes, struct held *held);
+
+static inline bool lanes_has_ready(const struct lanes *lanes)
+{
+    return lanes->run_first != NULL;
+}
 
 /* Takes the next ready lane off the run queue (it is then BUSY), or NULL. */
 struct lane *lanes_take(struct lanes *lanes);
@@ -56,9 +64,17 @@ void lane_ready(struct lane *lane, bool first);
 void lane_wait(struct lane *lane, int64_t ms);
 void lane_still(struct lane *lane);
 
-/* Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The
- * lane may be gone. */
+/*
+ * Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The lane
+ * may be gone after this.
+ */
 struct held *lane_pop(struct lane *lane);
+
+/*
+ * The attempts that failed in this streak (breaker.h) are given back to the heads they were counted
+ * for, and what waits for its retry waits no more.
+ */
+void lanes_forgive(struct lanes *lanes, uint64_t streak);
 
 /*
  * Frees every event of `partition` (NULL: of all) that is not worked on right now. A busy head

@@ -36,8 +36,8 @@ static char *quoted(const char *text)
 
 static void put(FILE *out, const struct held *held, int64_t now_us)
 {
-    /* Event ids come in quotes as they are: envelope_read() took no control characters, and what is
-     * no UUID matches no row; but a quote in one must not break the batch. */
+    /* An event id need not be a UUID (it then matches no row); a quote in it must not break the
+     * batch. */
     char *id = quoted(held->envelope.event_id);
     fprintf(out,
             "{\"seq\":%" PRId64 ",\"id\":%s,\"outcome\":\"%s\",\"at_us\":%" PRId64
@@ -57,7 +57,7 @@ static void put(FILE *out, const struct held *held, int64_t now_us)
     fputc('}', out);
 }
 
-char *outcome_batch(struct held *const *events, int count, size_t *len)
+char *outcome_batch(const struct held *first, size_t *len)
 {
     char *text = NULL;
     FILE *out = open_memstream(&text, len);
@@ -65,10 +65,10 @@ char *outcome_batch(struct held *const *events, int count, size_t *len)
         out_of_memory(0);
     int64_t now_us = utc_us();
     fputc('[', out);
-    for (int i = 0; i < count; i++) {
-        if (i)
+    for (const struct held *held = first; held; held = held->next) {
+        if (held != first)
             fputc(',', out);
-        put(out, events[i], now_us);
+        put(out, held, now_us);
     }
     fputc(']', out);
     fclose(out);

@@ -11,8 +11,8 @@
 
 #include <stddef.h>
 
-/* Caller frees. */
-char *outcome_batch(struct held *const *events, int count, size_t *len);
+/* The batch of an event and those chained to it by `next`. Caller frees. */
+char *outcome_batch(const struct held *first, size_t *len);
 
 /* A copy in which whatever is no printable UTF-8 text has become '?'. Caller frees. */
 char *outcome_clean_text(const char *text);

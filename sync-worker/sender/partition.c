@@ -1,45 +1,96 @@
 /* partition.c - this sender's consumers, one a partition; see partition.h */
 #include "partition.h"
 #include "base/clock.h"
-#include "held.h"
 #include "base/log.h"
+#include "base/xalloc.h"
 #include "rendezvous.h"
-#include "sender.h"
-#include "settle.h"
+#include "suite/topology.h"
 
-#include <string.h>
+#include <stdlib.h>
+
+struct partition {
+    struct partitions *all;
+    int index;
+    char name[TOPOLOGY_NAME_BYTES];
+    struct amqp_chan *chan; /* NULL: not consuming */
+    uint64_t generation;
+    int working; /* events looked up, requested or being settled */
+};
+
+struct partitions {
+    struct partitions_settings settings;
+    struct partitions_events events;
+    void *arg;
+    bool consuming; /* on this connection */
+    struct partition each[];
+};
+
+struct partitions *partitions_new(const struct partitions_settings *settings,
+                                  const struct partitions_events *events, void *arg)
+{
+    size_t count = (size_t)settings->count;
+    struct partitions *all = xcalloc(1, sizeof *all + count * sizeof all->each[0]);
+    all->settings = *settings;
+    all->events = *events;
+    all->arg = arg;
+    for (int p = 0; p < settings->count; p++) {
+        all->each[p].all = all;
+        all->each[p].index = p;
+        topology_partition_name(p, all->each[p].name);
+    }
+    return all;
+}
+
+void partitions_free(struct partitions *partitions)
+{
+    free(partitions);
+}
+
+/* --- what comes in --- */
+
+static struct held *hold(struct partition *partition, const struct envelope *envelope,
+                         struct amqp_incoming *incoming)
+{
+    struct held *held = held_new(envelope, incoming->body, incoming->len);
+    incoming->body = NULL;
+    held->partition = partition;
+    held->queue = partition->name;
+    held->generation = partition->generation;
+    held->tag = incoming->delivery_tag;
+    return held;
+}
 
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
 {
+    static const struct envelope nothing = {.event_id = "", .machine = ""};
     (void)chan;
     struct partition *partition = arg;
-    struct sender *sender = partition->sender;
+    struct partitions *all = partition->all;
     struct envelope envelope;
     char room[ENVELOPE_ROOM];
     const char *problem;
     if (!envelope_read(incoming->properties, &envelope, room, &problem)) {
-        settle_unreadable(sender->settle, partition, incoming, problem);
+        struct held *held = hold(partition, &nothing, incoming);
+        partition_begin_work(held);
+        all->events.on_unreadable(held, incoming->properties, problem, all->arg);
         return;
     }
-    struct held *held = held_new(&envelope, incoming->body, incoming->len);
-    incoming->body = NULL;
-    held->partition = partition;
-    held->generation = partition->generation;
-    held->tag = incoming->delivery_tag;
+    struct held *held = hold(partition, &envelope, incoming);
     held->since_ms = mono_ms();
     held->check = incoming->redelivered || envelope.repeat;
-    metric_add(sender->metrics.received, 1);
-    metric_add(sender->metrics.redelivered, incoming->redelivered);
-    lanes_push(&sender->lanes, held);
-    sender_run_soon(sender);
+    metric_add(all->settings.metrics->received, 1);
+    metric_add(all->settings.metrics->redelivered, incoming->redelivered);
+    all->events.on_event(held, all->arg);
 }
+
+/* --- channels up and down --- */
 
 static void lose_channel(struct partition *partition)
 {
     partition->chan = NULL;
     partition->generation++;
     partition->working = 0;
-    lanes_drop(&partition->sender->lanes, partition);
+    partition->all->events.on_channel_lost(partition, partition->all->arg);
 }
 
 static void on_closed(struct amqp_chan *chan, int code, const char *text, void *arg)
@@ -60,54 +111,81 @@ static void on_cancelled(struct amqp_chan *chan, void *arg)
     amqp_conn_fail(amqp_chan_conn(chan), "consumer cancelled");
 }
 
-void partition_start(struct partition *partition)
+static void consume(struct partition *partition, struct amqp_conn *conn)
 {
     static const struct amqp_chan_events events = {
         .on_closed = on_closed, .on_delivery = on_delivery, .on_cancelled = on_cancelled};
-    struct sender *sender = partition->sender;
-    partition->chan = amqp_chan_open(sender->conn, &events, partition);
+    const struct partitions_settings *settings = &partition->all->settings;
+    partition->chan = amqp_chan_open(conn, &events, partition);
     if (!partition->chan) {
-        amqp_conn_fail(sender->conn, "no channel left");
+        amqp_conn_fail(conn, "no channel left");
         return;
     }
-    amqp_chan_consume(partition->chan, partition->name, sender->service->connection_name,
-                      (uint16_t)sender->service->config->sender_prefetch,
-                      rendezvous_weight(sender->service->worker_name, partition->index), NULL,
-                      NULL);
+    amqp_chan_consume(partition->chan, partition->name, settings->consumer_tag, settings->prefetch,
+                      rendezvous_weight(settings->worker_name, partition->index), NULL, NULL);
 }
 
-void partition_on_conn_down(struct partition *partition)
+void partitions_consume(struct partitions *partitions, struct amqp_conn *conn)
 {
-    lose_channel(partition);
+    if (partitions->consuming)
+        return;
+    partitions->consuming = true;
+    for (int p = 0; p < partitions->settings.count; p++)
+        consume(&partitions->each[p], conn);
 }
 
-bool held_is_ours(const struct held *held)
+void partitions_on_conn_down(struct partitions *partitions)
+{
+    partitions->consuming = false;
+    for (int p = 0; p < partitions->settings.count; p++)
+        lose_channel(&partitions->each[p]);
+}
+
+void partitions_disown(struct partitions *partitions)
+{
+    for (int p = 0; p < partitions->settings.count; p++)
+        partitions->each[p].generation++;
+}
+
+/* --- work and acks --- */
+
+bool partitions_are_idle(const struct partitions *partitions)
+{
+    for (int p = 0; p < partitions->settings.count; p++) {
+        if (partitions->each[p].working)
+            return false;
+    }
+    return true;
+}
+
+bool partition_owns(const struct held *held)
 {
     return held->partition->generation == held->generation;
 }
 
 void partition_begin_work(struct held *held)
 {
-    if (held_is_ours(held))
+    if (partition_owns(held))
         held->partition->working++;
 }
 
 void partition_end_work(struct held *held)
 {
-    if (!held_is_ours(held))
+    const struct partitions *all = held->partition->all;
+    if (!partition_owns(held))
         return;
     held->partition->working--;
-    sender_on_work_done(held->partition->sender);
+    all->events.on_work_done(all->arg);
 }
 
 /*
  * Responsibility ends here: MTConnect has the event, or mtc.dead has, and mtc.outcomes says so, all
- * confirmed. Died we one line earlier, the broker would deliver the event again, marked, and its
+ * confirmed. If we died one line earlier, the broker would deliver the event again, marked, and its
  * sent key would be found.
  */
 void partition_ack(struct held *held)
 {
-    if (!held_is_ours(held))
+    if (!partition_owns(held))
         return;
     amqp_chan_ack(held->partition->chan, held->tag, false);
     partition_end_work(held);

@@ -1,46 +1,73 @@
 /*
  * partition.h - this sender's consumers, one a partition, each on a channel of its own
  *
- * They are handed back all together, by closing the connection: the broker then takes back what is
- * unacked and gives it to the next consumer in one step, in order. (A consumer that is merely
- * cancelled would let the next one start while we still hold earlier events.) Order needs one thing
- * more, that every sender has the same prefetch: what is returned goes behind what was returned
- * before and is not out again yet, so the next consumer must be able to take all of it at once.
- * Seen on 3.10.8; docs/operations.md says what follows. The generation counts channels; an event of
- * an earlier one is no longer ours to ack.
+ * Here events come in, and here they are acked. They are handed back all together, by closing the
+ * connection (hand_back.h): the broker then takes back what is unacked and gives it to the next
+ * consumer in one step, in order. (A consumer that is merely cancelled would let the next one start
+ * while we still hold earlier events.) Order needs one thing more, that every sender has the same
+ * prefetch: what is returned goes behind what was returned before and is not out again yet, so the
+ * next consumer must be able to take all of it at once. Seen on 3.10.8; docs/operations.md says what
+ * follows.
+ *
+ * The generation of a partition counts its channels; an event of an earlier one is no longer ours to
+ * ack.
  */
 #ifndef MTC_PARTITION_H
 #define MTC_PARTITION_H
 
+#include "held.h"
 #include "net/amqp_chan.h"
-#include "suite/topology.h"
+#include "suite/program_metrics.h"
 
-struct sender;
-struct held;
+struct partition;
+struct partitions;
 
-struct partition {
-    struct sender *sender;
-    int index;
-    char name[TOPOLOGY_NAME_BYTES];
-    struct amqp_chan *chan; /* NULL: not consuming */
-    uint64_t generation;
-    int working; /* events looked up, requested or being settled */
+struct partitions_settings { /* all borrowed */
+    int count;
+    uint16_t prefetch;
+    const char *consumer_tag; /* for management UIs */
+    const char *worker_name;  /* see rendezvous.h */
+    const struct sender_metrics *metrics;
 };
 
-/* Opens a channel and consumes. */
-void partition_start(struct partition *partition);
+struct partitions_events {
+    /* An event has come in; it is the callee's. */
+    void (*on_event)(struct held *held, void *arg);
+    /* A message without a usable envelope has, and why; it is the callee's and counts as worked on.
+     * Its envelope is empty; the properties are valid during the call. */
+    void (*on_unreadable)(struct held *held, const amqp_basic_properties_t *properties,
+                          const char *problem, void *arg);
+    /* What came over this channel is no longer ours. */
+    void (*on_channel_lost)(const struct partition *partition, void *arg);
+    /* One event less is worked on. */
+    void (*on_work_done)(void *arg);
+};
 
-/* The connection is gone, and the channel with it. */
-void partition_on_conn_down(struct partition *partition);
+struct partitions *partitions_new(const struct partitions_settings *settings,
+                                  const struct partitions_events *events, void *arg);
+/* After the events, which point to their partitions, and the connection. NULL is fine. */
+void partitions_free(struct partitions *partitions);
 
-/* An event of this partition is being worked on, or no longer is; stale ones don't count. */
+/* Consumes, unless it does so already. */
+void partitions_consume(struct partitions *partitions, struct amqp_conn *conn);
+
+/* The connection is gone, and the channels with it. */
+void partitions_on_conn_down(struct partitions *partitions);
+
+/* From now on nothing that has come in is ours any more: nothing of it will be acked. */
+void partitions_disown(struct partitions *partitions);
+
+/* True when no event is looked up, requested or being settled. */
+bool partitions_are_idle(const struct partitions *partitions);
+
+/* True while the broker still counts on us for this event. */
+bool partition_owns(const struct held *held);
+
+/* The event is being worked on, or no longer is; those that are not ours don't count. */
 void partition_begin_work(struct held *held);
 void partition_end_work(struct held *held);
 
-/* True while the broker still counts on us for this event. */
-bool held_is_ours(const struct held *held);
-
-/* The last step of all: the broker may forget the event. */
+/* The last step of all: the broker may forget the event. It ends the work on it. */
 void partition_ack(struct held *held);
 
 #endif

@@ -9,13 +9,17 @@
 #ifndef MTC_PAUSE_WATCH_H
 #define MTC_PAUSE_WATCH_H
 
-struct sender;
-struct pause;
+#include "base/loop.h"
+#include "suite/publisher.h"
 
-struct pause *pause_new(struct sender *sender);
-void pause_free(struct pause *pause);
+struct pause_watch;
 
-/* Looks now, besides: the publishing channel has just been opened. */
-void pause_look(struct pause *pause);
+/* Asks on the publisher's channel; on_known is called after each look, whatever it has found. */
+struct pause_watch *pause_watch_new(struct loop *loop, struct publisher *publisher,
+                                    void (*on_known)(bool paused, void *arg), void *arg);
+void pause_watch_free(struct pause_watch *watch); /* NULL is fine */
+
+/* Looks now, besides: the publisher has just become ready. */
+void pause_watch_look(struct pause_watch *watch);
 
 #endif

@@ -1,355 +1,203 @@
 /*
- * sender.c - connections up and down, hand-backs, drain; see sender.h
+ * sender.c - the wiring: an event's path, connections up and down; see sender.h
  *
  * Diagnostics: an unreadable API key file or a malformed URL refuses to start; everything else is
  * waited for.
  */
 #include "sender.h"
-#include "attempt.h"
-#include "base/clock.h"
 #include "base/log.h"
-#include "pause_watch.h"
-#include "suite/settings.h"
-#include "settle.h"
-#include "version.h"
 #include "base/xalloc.h"
+#include "parts.h"
 
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#define HOLD_CHECK_MS 1000
+/* --- an event's path --- */
 
-void sender_run_soon(struct sender *sender)
+static void on_event(struct held *held, void *arg)
 {
-    timer_soon(sender->run);
+    struct parts *parts = arg;
+    lanes_push(&parts->lanes, held);
+    attempts_run_soon(parts->attempts);
 }
 
-static void on_run(void *arg)
+static void on_unreadable(struct held *held, const amqp_basic_properties_t *properties,
+                          const char *problem, void *arg)
 {
-    attempt_run(arg);
+    struct parts *parts = arg;
+    settle_unreadable(parts->settle, held, properties, problem);
 }
 
-static void on_lane_ready(void *arg)
+static void on_delivered(struct held *held, bool skipped, void *arg)
 {
-    sender_run_soon(arg);
+    struct parts *parts = arg;
+    settle_delivered(parts->settle, held, skipped);
 }
 
-/* --- how long an event may be held --- */
-
-/*
- * The broker closes the channel of a consumer that holds a delivery for 30 minutes
- * (consumer_timeout): what nears that goes back first, and is delivered again at once, with the
- * clock started anew.
- */
-static void on_hold_check(void *arg)
+static void on_dead(struct held *held, void *arg)
 {
-    struct sender *sender = arg;
-    int64_t limit = mono_ms() - sender->service->config->sender_hold_max_s * 1000;
-    for (struct lane *lane = sender->lanes.table; lane; lane = lane->hh.next) {
-        struct held *held = lane->first;
-        if (held->since_ms < limit && held_is_ours(held) && !sender->handing_back) {
-            log_info("handing events back: one was held for long",
-                     LF_S("queue", held->partition->name), LF_S("machine", held->envelope.machine));
-            sender_hand_back(sender);
-            return;
-        }
-    }
+    struct parts *parts = arg;
+    settle_dead(parts->settle, held);
 }
 
-/* --- the publishing channel --- */
-
-static void on_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack, void *arg)
+static void on_orphan_delivered(struct held *held, void *arg)
 {
-    struct sender *sender = arg;
-    if (ack)
-        settle_on_confirm(sender->settle, tag, multiple);
-    else
-        amqp_conn_fail(amqp_chan_conn(chan), "the broker refused a message");
+    struct parts *parts = arg;
+    settle_orphan(parts->settle, held);
 }
 
-static void on_return(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
+static void on_settled(struct held *held, void *arg)
 {
-    (void)incoming;
     (void)arg;
-    amqp_conn_fail(amqp_chan_conn(chan),
-                   "a dead letter or outcome was returned: its queue is missing");
+    partition_ack(held);
+    held_free(held);
 }
 
-static void lose_publishing(struct sender *sender)
+static void on_work_done(void *arg)
 {
-    sender->publishing = NULL;
-    settle_on_channel_down(sender->settle);
+    struct parts *parts = arg;
+    hand_back_on_work_done(parts->hand_back);
 }
 
-static void on_publishing_closed(struct amqp_chan *chan, int code, const char *text, void *arg)
+static void on_channel_lost(const struct partition *partition, void *arg)
 {
-    (void)code;
-    /* Down with all of it: outcomes that can't be told mean deliveries that can't be acked. */
-    for (int p = 0; p < ((struct sender *)arg)->partition_count; p++)
-        ((struct sender *)arg)->partitions[p].generation++;
-    lose_publishing(arg);
-    amqp_conn_fail(amqp_chan_conn(chan), text);
+    struct parts *parts = arg;
+    lanes_drop(&parts->lanes, partition);
 }
 
-/* --- the connection --- */
+/* --- connections up and down --- */
 
-static void on_declared(const char *error, void *arg)
+static void on_conn_up(void *arg)
 {
-    static const struct amqp_chan_events events = {
-        .on_closed = on_publishing_closed, .on_confirm = on_confirm, .on_return = on_return};
-    struct sender *sender = arg;
-    sender->topology = NULL;
-    if (error) {
-        amqp_conn_fail(sender->conn, error);
-        return;
-    }
-    sender->publishing = amqp_chan_open(sender->conn, &events, sender);
-    if (!sender->publishing) {
-        amqp_conn_fail(sender->conn, "no channel left");
-        return;
-    }
-    amqp_chan_confirm_select(sender->publishing);
-    pause_look(sender->pause);
+    struct parts *parts = arg;
+    if (!hand_back_is_draining(parts->hand_back))
+        publisher_declare_and_open(parts->publisher,
+                                   (int)parts->service->config->topology_partitions);
 }
 
-void sender_on_pause_known(struct sender *sender, bool paused)
+static void on_publisher_ready(void *arg)
 {
-    if (sender->paused != paused) {
-        sender->paused = paused;
+    struct parts *parts = arg;
+    pause_watch_look(parts->pause_watch);
+}
+
+static void on_pause_known(bool paused, void *arg)
+{
+    struct parts *parts = arg;
+    if (attempts_are_paused(parts->attempts) != paused) {
+        attempts_pause(parts->attempts, paused);
         if (paused)
             log_warn("paused by an operator: nothing is sent until mtcctl resume");
         else
-            log_info("resumed by an operator", LF_I("held", sender->lanes.held_count));
-        sender_run_soon(sender);
+            log_info("resumed by an operator", LF_I("held", parts->lanes.held_count));
+        attempts_run_soon(parts->attempts);
     }
-    if (sender->consuming)
-        return;
-    sender->consuming = true; /* not before it is known whether anything may be sent */
-    for (int p = 0; p < sender->partition_count && sender->consuming; p++)
-        partition_start(&sender->partitions[p]);
+    /* Not before it is known whether anything may be sent. */
+    partitions_consume(parts->partitions, parts->conn);
 }
 
-static void on_up(void *arg)
+/* Down with all of it: outcomes that can't be told mean deliveries that can't be acked. */
+static void on_publisher_lost(void *arg)
 {
-    struct sender *sender = arg;
-    if (!sender->draining)
-        sender->topology = topology_declare(sender->conn, sender->partition_count, on_declared,
-                                            sender);
+    struct parts *parts = arg;
+    partitions_disown(parts->partitions);
+    settle_on_publisher_lost(parts->settle);
 }
 
-static void on_down(const char *reason, void *arg)
+static void on_conn_down(const char *reason, void *arg)
 {
     (void)reason;
-    struct sender *sender = arg;
-    topology_forget(sender->topology);
-    sender->topology = NULL;
-    sender->consuming = false;
-    for (int p = 0; p < sender->partition_count; p++)
-        partition_on_conn_down(&sender->partitions[p]);
-    lose_publishing(sender);
-    sender->handing_back = sender->draining;
-    sender_on_work_done(sender);
+    struct parts *parts = arg;
+    partitions_on_conn_down(parts->partitions);
+    publisher_on_conn_down(parts->publisher);
+    hand_back_on_conn_down(parts->hand_back);
 }
 
-/* --- drain --- */
+/* --- hand-back and drain --- */
 
-static void on_conn_closed(void *arg)
+static void on_hand_back_begun(void *arg)
 {
-    struct sender *sender = arg;
-    service_drained(sender->service);
+    struct parts *parts = arg;
+    settle_flush(parts->settle);
 }
 
-void sender_on_work_done(struct sender *sender)
+static void on_drain_out_of_time(void *arg)
 {
-    if (!sender->handing_back || sender->closing)
-        return;
-    for (int p = 0; p < sender->partition_count; p++) {
-        if (sender->partitions[p].working)
-            return;
-    }
-    if (!sender->draining) {
-        amqp_conn_restart(sender->conn);
-        return;
-    }
-    sender->closing = true;
-    amqp_conn_close(sender->conn, on_conn_closed, sender);
-}
-
-void sender_hand_back(struct sender *sender)
-{
-    sender->handing_back = true;
-    settle_flush(sender->settle);
-    sender_on_work_done(sender);
-}
-
-static void on_drain_limit(void *arg)
-{
-    struct sender *sender = arg;
+    struct parts *parts = arg;
     log_warn("requests still under way; the broker keeps their events",
-             LF_I("in_flight", http_client_under_way(sender->http)));
-    sender->closing = true;
-    amqp_conn_close(sender->conn, on_conn_closed, sender);
+             LF_I("in_flight", mtconnect_under_way(parts->mtconnect)));
+}
+
+static void on_drained(void *arg)
+{
+    struct parts *parts = arg;
+    service_drained(parts->service);
+}
+
+/* --- what the service asks for --- */
+
+bool sender_ready(const void *state, const char **why)
+{
+    const struct parts *parts = state;
+    *why = "no RabbitMQ";
+    return publisher_is_ready(parts->publisher);
 }
 
 void sender_drain(void *state)
 {
-    struct sender *sender = state;
-    sender->draining = true;
-    timer_in(sender->drain_timer, sender->service->config->sender_drain_s * 1000);
-    sender_hand_back(sender);
-}
-
-/* --- start, stop, and what people ask --- */
-
-bool sender_ready(const void *state, const char **why)
-{
-    const struct sender *sender = state;
-    *why = "no RabbitMQ";
-    return sender->publishing != NULL;
-}
-
-void sender_read_api_key(struct sender *sender)
-{
-    char error[256];
-    if (!settings_read_api_key(sender->service->config, &sender->api_key_header, error,
-                               sizeof error))
-        log_error("API key not read; going on with the one before", LF_S("reason", error));
+    struct parts *parts = state;
+    hand_back_drain(parts->hand_back);
 }
 
 void sender_reload(void *state)
 {
-    sender_read_api_key(state);
+    struct parts *parts = state;
+    mtconnect_read_api_key(parts->mtconnect);
 }
 
 static void before_render(void *arg)
 {
-    struct sender *sender = arg;
-    metric_set(sender->metrics.held, sender->lanes.held_count);
-    metric_set(sender->metrics.held_bytes, (double)sender->lanes.held_bytes);
-    metric_set(sender->metrics.lanes, sender->lanes.count);
-    metric_set(sender->metrics.in_flight, http_client_under_way(sender->http));
-    metric_set(sender->metrics.paused, sender->paused);
-    metric_set(sender->metrics.breaker_open, sender->breaker.state != BREAKER_CLOSED);
+    struct parts *parts = arg;
+    metric_set(parts->metrics.held, parts->lanes.held_count);
+    metric_set(parts->metrics.held_bytes, (double)parts->lanes.held_bytes);
+    metric_set(parts->metrics.lanes, parts->lanes.count);
+    metric_set(parts->metrics.in_flight, mtconnect_under_way(parts->mtconnect));
+    metric_set(parts->metrics.paused, attempts_are_paused(parts->attempts));
+    metric_set(parts->metrics.breaker_open, parts->breaker.state != BREAKER_CLOSED);
 }
 
-static void add_metrics(struct sender *sender)
-{
-    static const char *const classes[] = {"class=\"none\"", "class=\"other\"", "class=\"2xx\"",
-                                          "class=\"3xx\"",  "class=\"4xx\"",   "class=\"5xx\""};
-    struct metrics *all = sender->service->metrics;
-    struct sender_metrics *m = &sender->metrics;
-    m->received = metrics_add(all, METRIC_COUNTER, "mtc_sender_received_total",
-                              "Events taken from the broker", NULL);
-    m->redelivered = metrics_add(all, METRIC_COUNTER, "mtc_sender_redelivered_total",
-                                 "Events the broker delivered again", NULL);
-    m->delivered = metrics_add(all, METRIC_COUNTER, "mtc_sender_delivered_total",
-                               "Events MTConnect has taken", NULL);
-    m->skipped = metrics_add(all, METRIC_COUNTER, "mtc_sender_skipped_total",
-                             "Events not sent again, having been delivered before", NULL);
-    m->retried = metrics_add(all, METRIC_COUNTER, "mtc_sender_retries_total", "Retries scheduled",
-                             NULL);
-    m->repeats = metrics_add(all, METRIC_COUNTER, "mtc_sender_free_repeats_total",
-                             "Requests repeated at once after a reused connection died", NULL);
-    m->dead = metrics_add(all, METRIC_COUNTER, "mtc_sender_dead_total", "Dead letters", NULL);
-    for (int i = 0; i < 6; i++)
-        m->answers[i] = metrics_add(all, METRIC_COUNTER, "mtc_sender_answers_total",
-                                    "Answers of MTConnect", classes[i]);
-    m->request_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_request_seconds",
-                                     "Duration of a request", NULL);
-    m->delivery_seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_sender_delivery_seconds",
-                                      "From the outbox row to MTConnect's answer", NULL);
-    m->held = metrics_add(all, METRIC_GAUGE, "mtc_sender_held", "Events held", NULL);
-    m->held_bytes = metrics_add(all, METRIC_GAUGE, "mtc_sender_held_bytes",
-                                "Bytes of the bodies held", NULL);
-    m->lanes = metrics_add(all, METRIC_GAUGE, "mtc_sender_lanes", "Machines with events held",
-                           NULL);
-    m->in_flight = metrics_add(all, METRIC_GAUGE, "mtc_sender_in_flight", "Requests under way",
-                               NULL);
-    m->paused = metrics_add(all, METRIC_GAUGE, "mtc_sender_paused",
-                            "1 while an operator has paused it", NULL);
-    m->breaker_open = metrics_add(all, METRIC_GAUGE, "mtc_sender_breaker_open",
-                                  "1 while the breaker is not closed", NULL);
-    m->breaker_opened = metrics_add(all, METRIC_COUNTER, "mtc_sender_breaker_opened_total",
-                                    "Times it opened", NULL);
-    metrics_on_render(all, before_render, sender);
-}
-
-static bool connect_all(struct sender *sender, char *error, size_t error_size)
-{
-    static const struct amqp_conn_events events = {.on_up = on_up, .on_down = on_down};
-    struct service *service = sender->service;
-    const struct config *config = service->config;
-    struct http_client_settings http = {.timeout_ms = config->mtconnect_timeout_ms,
-                                        .connections = config->mtconnect_connections,
-                                        .idle_s = config->mtconnect_idle_s,
-                                        .user_agent = "mtc-sender/" MTC_VERSION};
-    struct redis_conn_settings redis = settings_redis(service->config);
-    struct amqp_conn_settings amqp = settings_amqp(service->config, service->connection_name);
-    if (!settings_read_api_key(service->config, &sender->api_key_header, error, error_size))
-        return false;
-    sender->http = http_client_new(service->loop, &http);
-    if (*config->redis_url) {
-        sender->redis = redis_conn_new(service->loop, service->resolver, &redis, error, error_size);
-        if (!sender->redis)
-            return false;
-    }
-    sender->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &events, sender, error,
-                                 error_size);
-    return sender->conn != NULL;
-}
+/* --- start and stop --- */
 
 void *sender_start(struct service *service)
 {
-    const struct config *config = service->config;
-    struct sender *sender = xcalloc(1, sizeof *sender);
+    static const struct parts_events events = {
+        .partitions = {.on_event = on_event,
+                       .on_unreadable = on_unreadable,
+                       .on_channel_lost = on_channel_lost,
+                       .on_work_done = on_work_done},
+        .judge = {.on_delivered = on_delivered,
+                  .on_dead = on_dead,
+                  .on_orphan_delivered = on_orphan_delivered},
+        .on_settled = on_settled,
+        .conn = {.on_up = on_conn_up, .on_down = on_conn_down},
+        .publisher = {.on_ready = on_publisher_ready, .on_lost = on_publisher_lost},
+        .on_pause_known = on_pause_known,
+        .hand_back = {.on_begun = on_hand_back_begun,
+                      .on_out_of_time = on_drain_out_of_time,
+                      .on_drained = on_drained},
+    };
+    struct parts *parts = xcalloc(1, sizeof *parts);
     char error[256] = "";
-    sender->service = service;
-    sender->partition_count = (int)config->topology_partitions;
-    sender->partitions = xcalloc((size_t)sender->partition_count, sizeof *sender->partitions);
-    for (int p = 0; p < sender->partition_count; p++) {
-        sender->partitions[p].sender = sender;
-        sender->partitions[p].index = p;
-        topology_partition_name(p, sender->partitions[p].name);
-    }
-    lanes_init(&sender->lanes, service->loop, on_lane_ready, sender);
-    breaker_init(&sender->breaker, (int)config->sender_breaker_failures,
-                 config->sender_breaker_pause_min_ms, config->sender_breaker_pause_max_ms,
-                 (int)config->mtconnect_connections);
-    sender->recent = recent_new();
-    sender->settle = settle_new(sender);
-    sender->pause = pause_new(sender);
-    sender->run = timer_new(service->loop, on_run, sender);
-    sender->hold_timer = timer_new(service->loop, on_hold_check, sender);
-    sender->drain_timer = timer_new(service->loop, on_drain_limit, sender);
-    timer_every(sender->hold_timer, HOLD_CHECK_MS);
-    add_metrics(sender);
-    if (!connect_all(sender, error, sizeof error)) {
+    if (!parts_make(parts, service, &events, parts, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
-        sender_stop(sender);
+        sender_stop(parts);
         return NULL;
     }
-    return sender;
+    metrics_on_render(service->metrics, before_render, parts);
+    return parts;
 }
 
 void sender_stop(void *state)
 {
-    struct sender *sender = state;
-    topology_forget(sender->topology);
-    /* From now on nothing is ours any more, so nothing below can ack. */
-    for (int p = 0; p < sender->partition_count; p++)
-        sender->partitions[p].generation++;
-    http_client_free(sender->http);
-    settle_free(sender->settle);
-    pause_free(sender->pause);
-    redis_conn_free(sender->redis);
-    lanes_free(&sender->lanes);
-    amqp_conn_free(sender->conn);
-    recent_free(sender->recent);
-    timer_free(sender->run);
-    timer_free(sender->hold_timer);
-    timer_free(sender->drain_timer);
-    free(sender->partitions);
-    free(sender->api_key_header);
-    free(sender);
+    parts_free(state);
+    free(state);
 }

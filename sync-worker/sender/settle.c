@@ -1,107 +1,86 @@
 /* settle.c - an event's fate is known: tell it, then let go of the event; see settle.h */
 #include "settle.h"
 #include "base/clock.h"
-#include "held.h"
 #include "base/log.h"
-#include "outcome.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
+#include "outcome.h"
+#include "suite/dead_letter.h"
+#include "suite/topology.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-/* Something published, and the events that wait for its confirm. */
-struct publication {
-    uint64_t tag;
-    struct publication *next;
-    int count;
-    struct held *events[];
-};
 
 struct settle {
-    struct sender *sender;
-    struct publication *first, **last; /* in tag order */
-    struct held **waiting;             /* events whose outcomes wait for company */
-    int waiting_count;
+    struct settle_settings settings;
+    void (*on_settled)(struct held *held, void *arg);
+    void *arg;
+    struct held *batch, **batch_end; /* events whose outcomes wait for company */
+    int batch_count;
     struct timer *flush_timer;
 };
 
-/* One thing less to wait for; after the last the delivery is acked. */
+/* --- one thing after the other --- */
+
+/* One thing to wait for, until everything has been started. */
+static void begin(struct settle *settle, struct held *held)
+{
+    held->settle = settle;
+    held->unsettled = 1;
+}
+
+/* One thing less to wait for; after the last the event is settled. */
 static void done_with(struct held *held)
 {
-    if (--held->unsettled > 0)
-        return;
-    partition_ack(held);
-    held_free(held);
+    if (--held->unsettled == 0)
+        held->settle->on_settled(held, held->settle->arg);
 }
 
-/* --- publishing and confirms --- */
-
-static void remember(struct settle *settle, uint64_t tag, struct held *const *events, int count)
+static void done_with_all(struct held *first)
 {
-    struct publication *publication = xmalloc(sizeof *publication +
-                                              (size_t)count * sizeof(struct held *));
-    publication->tag = tag;
-    publication->next = NULL;
-    publication->count = count;
-    memcpy(publication->events, events, (size_t)count * sizeof(struct held *));
-    *settle->last = publication;
-    settle->last = &publication->next;
-}
-
-/* Takes the publication at *at out of the list and lets its events go on. */
-static void conclude(struct settle *settle, struct publication **at)
-{
-    struct publication *publication = *at;
-    *at = publication->next;
-    if (!*at)
-        settle->last = at;
-    for (int i = 0; i < publication->count; i++)
-        done_with(publication->events[i]);
-    free(publication);
-}
-
-void settle_on_confirm(struct settle *settle, uint64_t tag, bool multiple)
-{
-    struct publication **at = &settle->first;
-    while (*at && (*at)->tag <= tag) {
-        if (multiple || (*at)->tag == tag)
-            conclude(settle, at);
-        else
-            at = &(*at)->next;
+    struct held *next;
+    for (struct held *held = first; held; held = next) {
+        next = held->next;
+        done_with(held);
     }
-}
-
-void settle_on_channel_down(struct settle *settle)
-{
-    /* The partitions' channels went with the connection: nothing here is acked, everything is
-     * delivered again. */
-    while (settle->first)
-        conclude(settle, &settle->first);
-    for (int i = 0; i < settle->waiting_count; i++)
-        done_with(settle->waiting[i]);
-    settle->waiting_count = 0;
-    timer_cancel(settle->flush_timer);
 }
 
 /* --- outcomes --- */
 
+/* The batch, oldest first; the next one is begun. */
+static struct held *take_batch(struct settle *settle)
+{
+    struct held *first = settle->batch;
+    timer_cancel(settle->flush_timer);
+    settle->batch = NULL;
+    settle->batch_end = &settle->batch;
+    settle->batch_count = 0;
+    return first;
+}
+
+static void on_outcomes_confirmed(bool confirmed, void *arg)
+{
+    (void)confirmed; /* if not, none of these events is ours to ack any more */
+    done_with_all(arg);
+}
+
 void settle_flush(struct settle *settle)
 {
-    timer_cancel(settle->flush_timer);
-    if (settle->waiting_count == 0)
+    struct held *first = take_batch(settle);
+    if (!first)
         return;
     size_t len;
-    char *body = outcome_batch(settle->waiting, settle->waiting_count, &len);
+    char *body = outcome_batch(first, &len);
     struct envelope envelope = {.kind = "outcomes"};
-    struct envelope_properties message;
+    struct envelope_properties message; /* so small that it fits into every frame */
     envelope_write(&envelope, &message);
-    uint64_t tag = amqp_chan_publish(settle->sender->publishing, "", amqp_text(TOPOLOGY_OUTCOMES),
-                                     &message.properties, body, len);
+    publisher_send(settle->settings.publisher, "", TOPOLOGY_OUTCOMES, &message.properties, body,
+                   len, on_outcomes_confirmed, first);
     free(body);
-    remember(settle, tag, settle->waiting, settle->waiting_count);
-    settle->waiting_count = 0;
+}
+
+void settle_on_publisher_lost(struct settle *settle)
+{
+    done_with_all(take_batch(settle));
 }
 
 static void on_flush(void *arg)
@@ -111,22 +90,23 @@ static void on_flush(void *arg)
 
 static void tell_outcome(struct settle *settle, struct held *held)
 {
-    const struct config *config = settle->sender->service->config;
-    if (!held->envelope.seq || !settle->sender->publishing)
+    const struct settle_settings *settings = &settle->settings;
+    if (!held->envelope.seq || !publisher_is_ready(settings->publisher))
         return; /* no ledger knows it; or the connection is gone, and the event comes again */
     held->unsettled++;
-    settle->waiting[settle->waiting_count++] = held;
-    if (settle->waiting_count == config->sender_outcome_batch ||
-        config->sender_outcome_delay_ms == 0) {
+    held->next = NULL;
+    *settle->batch_end = held;
+    settle->batch_end = &held->next;
+    settle->batch_count++;
+    if (settle->batch_count == settings->batch_max || settings->delay_ms == 0)
         settle_flush(settle);
-    } else if (settle->waiting_count == 1) {
-        timer_in(settle->flush_timer, config->sender_outcome_delay_ms);
-    }
+    else if (settle->batch_count == 1)
+        timer_in(settle->flush_timer, settings->delay_ms);
 }
 
 /* --- sent keys --- */
 
-static void on_sent_key(const redisReply *reply, const struct redis_error *error, void *arg)
+static void on_sent_key_written(const redisReply *reply, const struct redis_error *error, void *arg)
 {
     (void)reply;
     if (error && error->refused)
@@ -136,32 +116,66 @@ static void on_sent_key(const redisReply *reply, const struct redis_error *error
 
 static void write_sent_key(struct settle *settle, struct held *held)
 {
-    struct sender *sender = settle->sender;
-    char key[HELD_NAME + sizeof SENT_KEY_PREFIX], ttl[24], name[HELD_NAME];
-    snprintf(key, sizeof key, SENT_KEY_PREFIX "%s", held_name(held, name));
-    snprintf(ttl, sizeof ttl, "%" PRId64, sender->service->config->sender_sent_key_ttl_s);
-    const char *words[] = {"SET", key, "1", "EX", ttl};
-    recent_add(sender->recent, name);
     held->unsettled++;
-    if (!sender->redis || !redis_conn_command(sender->redis, 5, words, on_sent_key, held))
+    if (!sent_key_write(settle->settings.sent_keys, held, on_sent_key_written, held))
         held->unsettled--;
+}
+
+/* --- dead letters --- */
+
+static void on_letter_confirmed(bool confirmed, void *arg)
+{
+    (void)confirmed; /* as with outcomes */
+    done_with(arg);
+}
+
+static void send_letter(struct settle *settle, struct held *held)
+{
+    char *response = held->response ? outcome_clean_text(held->response) : NULL;
+    struct dead_letter letter = {
+        .envelope = &held->envelope,
+        .reason = held->reason,
+        .response = response,
+        .queue = held->queue,
+        .attempts = held->attempts,
+        .last_status = held->last_status,
+        .dead_us = utc_us(),
+    };
+    held->unsettled++;
+    dead_letter_send(settle->settings.publisher, &letter, held->body, held->len,
+                     on_letter_confirmed, held);
+    metric_add(settle->settings.metrics->dead, 1);
+    free(response);
+}
+
+static void send_copy(struct settle *settle, struct held *held,
+                      const amqp_basic_properties_t *properties, const char *reason)
+{
+    held->unsettled++;
+    dead_letter_send_copy(settle->settings.publisher, properties, reason, held->queue, held->body,
+                          held->len, on_letter_confirmed, held);
+    metric_add(settle->settings.metrics->dead, 1);
 }
 
 /* --- fates --- */
 
+static void count_delivered(const struct settle *settle, const struct held *held)
+{
+    const struct sender_metrics *metrics = settle->settings.metrics;
+    metric_add(metrics->delivered, 1);
+    if (held->envelope.created_us)
+        metric_observe(metrics->delivery_seconds,
+                       (double)(utc_us() - held->envelope.created_us) / 1e6);
+}
+
 void settle_delivered(struct settle *settle, struct held *held, bool skipped)
 {
-    struct sender *sender = settle->sender;
-    if (!skipped) {
-        metric_add(sender->metrics.delivered, 1);
-        if (held->envelope.created_us)
-            metric_observe(sender->metrics.delivery_seconds,
-                           (double)(utc_us() - held->envelope.created_us) / 1e6);
-    }
+    if (!skipped)
+        count_delivered(settle, held);
     log_debug(skipped ? "event had been delivered before" : "delivered",
               LF_S("event", held->envelope.event_id), LF_S("machine", held->envelope.machine),
               LF_I("attempt", held->attempts), LF_I("status", held->last_status));
-    held->unsettled = 1; /* until everything has been started */
+    begin(settle, held);
     if (!skipped)
         write_sent_key(settle, held);
     tell_outcome(settle, held);
@@ -170,104 +184,40 @@ void settle_delivered(struct settle *settle, struct held *held, bool skipped)
 
 void settle_orphan(struct settle *settle, struct held *held)
 {
-    held->unsettled = 1;
+    begin(settle, held);
     write_sent_key(settle, held);
     done_with(held);
 }
 
-static void publish_dead(struct settle *settle, struct held *held,
-                         amqp_basic_properties_t *properties)
-{
-    struct amqp_chan *chan = settle->sender->publishing;
-    if (!chan)
-        return; /* the event comes again */
-    uint64_t tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name),
-                                     properties, held->body, held->len);
-    if (tag == 0) {
-        amqp_basic_properties_t bare = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
-                                        .delivery_mode = 2};
-        tag = amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(held->partition->name), &bare,
-                                held->body, held->len);
-    }
-    held->unsettled++;
-    remember(settle, tag, &held, 1);
-    metric_add(settle->sender->metrics.dead, 1);
-}
-
 void settle_dead(struct settle *settle, struct held *held)
 {
-    struct envelope_properties message;
-    char *response = held->response ? outcome_clean_text(held->response) : NULL;
-    envelope_write(&held->envelope, &message);
-    envelope_add_text(&message, "reason", held->reason);
-    envelope_add_int(&message, "attempts", held->attempts);
-    envelope_add_int(&message, "last_status", held->last_status);
-    envelope_add_text(&message, "response", response);
-    envelope_add_text(&message, "queue", held->partition->name);
-    envelope_add_int(&message, "dead_us", utc_us());
-    held->unsettled = 1;
-    publish_dead(settle, held, &message.properties);
+    begin(settle, held);
+    if (publisher_is_ready(settle->settings.publisher)) /* else the event comes again */
+        send_letter(settle, held);
     tell_outcome(settle, held);
-    free(response);
     done_with(held);
 }
 
-/* The original headers but those that would route the copy elsewhere, and the reason. */
-static void copy_properties(const amqp_basic_properties_t *original, const char *reason,
-                            amqp_basic_properties_t *copy, amqp_table_entry_t *entries)
+void settle_unreadable(struct settle *settle, struct held *held,
+                       const amqp_basic_properties_t *properties, const char *reason)
 {
-    int count = 0;
-    *copy = *original;
-    copy->_flags &= ~(amqp_flags_t)(AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG);
-    copy->_flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
-    copy->delivery_mode = 2;
-    if (original->_flags & AMQP_BASIC_HEADERS_FLAG) {
-        for (int i = 0; i < original->headers.num_entries; i++) {
-            const amqp_table_entry_t *entry = &original->headers.entries[i];
-            if (!amqp_bytes_equal_text(entry->key, "CC") &&
-                !amqp_bytes_equal_text(entry->key, "BCC") &&
-                !amqp_bytes_equal_text(entry->key, "reason"))
-                entries[count++] = *entry;
-        }
-    }
-    entries[count++] = (amqp_table_entry_t){
-        .key = amqp_text("reason"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(reason)}};
-    copy->headers = (amqp_table_t){.num_entries = count, .entries = entries};
-}
-
-void settle_unreadable(struct settle *settle, struct partition *partition,
-                       const struct amqp_incoming *incoming, const char *reason)
-{
-    static const struct envelope nothing = {.event_id = "", .machine = ""};
-    const amqp_basic_properties_t *original = incoming->properties;
-    int headers = original->_flags & AMQP_BASIC_HEADERS_FLAG ? original->headers.num_entries : 0;
-    char *body = xmalloc(incoming->len + 1);
-    memcpy(body, incoming->body, incoming->len);
-    struct held *held = held_new(&nothing, body, incoming->len);
-    held->partition = partition;
-    held->generation = partition->generation;
-    held->tag = incoming->delivery_tag;
-    partition_begin_work(held);
-    log_error("message is no event; it goes to the dead letters", LF_S("queue", partition->name),
+    log_error("message is no event; it goes to the dead letters", LF_S("queue", held->queue),
               LF_S("reason", reason));
-    amqp_basic_properties_t properties;
-    amqp_table_entry_t *entries = xcalloc((size_t)headers + 1, sizeof *entries);
-    copy_properties(original, reason, &properties, entries);
-    held->unsettled = 1;
-    publish_dead(settle, held, &properties);
-    free(entries);
+    begin(settle, held);
+    if (publisher_is_ready(settle->settings.publisher))
+        send_copy(settle, held, properties, reason);
     done_with(held);
 }
 
-struct settle *settle_new(struct sender *sender)
+struct settle *settle_new(const struct settle_settings *settings,
+                          void (*on_settled)(struct held *held, void *arg), void *arg)
 {
     struct settle *settle = xcalloc(1, sizeof *settle);
-    settle->sender = sender;
-    settle->last = &settle->first;
-    settle->waiting = xcalloc((size_t)sender->service->config->sender_outcome_batch,
-                              sizeof(struct held *));
-    settle->flush_timer = timer_new(sender->service->loop, on_flush, settle);
+    settle->settings = *settings;
+    settle->on_settled = on_settled;
+    settle->arg = arg;
+    settle->batch_end = &settle->batch;
+    settle->flush_timer = timer_new(settings->loop, on_flush, settle);
     return settle;
 }
 
@@ -275,8 +225,6 @@ void settle_free(struct settle *settle)
 {
     if (!settle)
         return;
-    settle_on_channel_down(settle);
     timer_free(settle->flush_timer);
-    free(settle->waiting);
     free(settle);
 }

@@ -1,0 +1,133 @@
+/* parts.c - a sender's rooms and connections, made from its configuration; see parts.h */
+#include "parts.h"
+#include "suite/settings.h"
+#include "version.h"
+
+static bool make_connections(struct parts *parts, const struct parts_events *events, void *arg,
+                             char *error, size_t error_size)
+{
+    struct service *service = parts->service;
+    struct mtconnect_settings mtconnect = settings_mtconnect(service->config,
+                                                             "mtc-sender/" MTC_VERSION);
+    struct redis_conn_settings redis = settings_redis(service->config);
+    struct amqp_conn_settings amqp = settings_amqp(service->config, service->connection_name);
+    parts->mtconnect = mtconnect_new(service->loop, &mtconnect, error, error_size);
+    if (!parts->mtconnect)
+        return false;
+    if (*service->config->redis_url) {
+        parts->redis = redis_conn_new(service->loop, service->resolver, &redis, error, error_size);
+        if (!parts->redis)
+            return false;
+    }
+    parts->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &events->conn, arg, error,
+                                error_size);
+    return parts->conn != NULL;
+}
+
+static struct partitions *make_partitions(struct parts *parts, const struct parts_events *events,
+                                          void *arg)
+{
+    const struct service *service = parts->service;
+    struct partitions_settings settings = {.count = (int)service->config->topology_partitions,
+                                           .prefetch = (uint16_t)service->config->sender_prefetch,
+                                           .consumer_tag = service->connection_name,
+                                           .worker_name = service->worker_name,
+                                           .metrics = &parts->metrics};
+    return partitions_new(&settings, &events->partitions, arg);
+}
+
+static struct hand_back *make_hand_back(struct parts *parts, const struct parts_events *events,
+                                        void *arg)
+{
+    const struct config *config = parts->service->config;
+    struct hand_back_settings settings = {.loop = parts->service->loop,
+                                          .conn = parts->conn,
+                                          .partitions = parts->partitions,
+                                          .lanes = &parts->lanes,
+                                          .hold_max_ms = config->sender_hold_max_s * 1000,
+                                          .drain_ms = config->sender_drain_s * 1000};
+    return hand_back_new(&settings, &events->hand_back, arg);
+}
+
+static struct settle *make_settle(struct parts *parts, const struct parts_events *events, void *arg)
+{
+    const struct config *config = parts->service->config;
+    struct settle_settings settings = {.loop = parts->service->loop,
+                                       .publisher = parts->publisher,
+                                       .sent_keys = parts->sent_keys,
+                                       .metrics = &parts->metrics,
+                                       .batch_max = (int)config->sender_outcome_batch,
+                                       .delay_ms = config->sender_outcome_delay_ms};
+    return settle_new(&settings, events->on_settled, arg);
+}
+
+static struct judge *make_judge(struct parts *parts, const struct parts_events *events, void *arg)
+{
+    const struct config *config = parts->service->config;
+    struct judge_settings settings = {.lanes = &parts->lanes,
+                                      .breaker = &parts->breaker,
+                                      .mtconnect = parts->mtconnect,
+                                      .retry_delays = &config->sender_retry_delays_s,
+                                      .metrics = &parts->metrics};
+    return judge_new(&settings, &events->judge, arg);
+}
+
+static struct attempts *make_attempts(struct parts *parts)
+{
+    struct attempts_settings settings = {.loop = parts->service->loop,
+                                         .lanes = &parts->lanes,
+                                         .breaker = &parts->breaker,
+                                         .mtconnect = parts->mtconnect,
+                                         .sent_keys = parts->sent_keys,
+                                         .judge = parts->judge,
+                                         .hand_back = parts->hand_back,
+                                         .metrics = &parts->metrics};
+    return attempts_new(&settings);
+}
+
+/* Each after those it uses. */
+bool parts_make(struct parts *parts, struct service *service, const struct parts_events *events,
+                void *arg, char *error, size_t error_size)
+{
+    const struct config *config = service->config;
+    parts->service = service;
+    lanes_init(&parts->lanes, service->loop);
+    breaker_init(&parts->breaker, (int)config->sender_breaker_failures,
+                 config->sender_breaker_pause_min_ms, config->sender_breaker_pause_max_ms,
+                 (int)config->mtconnect_connections);
+    if (!make_connections(parts, events, arg, error, error_size))
+        return false;
+    sender_metrics_register(&parts->metrics, service->metrics);
+    parts->publisher = publisher_new(parts->conn, "a dead letter or outcome", &events->publisher,
+                                     arg);
+    parts->sent_keys = sent_keys_new(parts->redis, config->sender_sent_key_ttl_s);
+    parts->partitions = make_partitions(parts, events, arg);
+    parts->hand_back = make_hand_back(parts, events, arg);
+    parts->settle = make_settle(parts, events, arg);
+    parts->judge = make_judge(parts, events, arg);
+    parts->attempts = make_attempts(parts);
+    parts->pause_watch = pause_watch_new(service->loop, parts->publisher, events->on_pause_known,
+                                         arg);
+    return true;
+}
+
+/* Clients first, since they call back; then each before those it uses. */
+void parts_free(struct parts *parts)
+{
+    if (parts->partitions) {
+        partitions_disown(parts->partitions); /* so that nothing below can ack */
+        publisher_on_conn_down(parts->publisher);
+    }
+    mtconnect_free(parts->mtconnect);
+    redis_conn_free(parts->redis);
+    amqp_conn_free(parts->conn);
+    pause_watch_free(parts->pause_watch);
+    attempts_free(parts->attempts);
+    judge_free(parts->judge);
+    settle_free(parts->settle);
+    hand_back_free(parts->hand_back);
+    lanes_free(&parts->lanes);
+    partitions_free(parts->partitions);
+    sent_keys_free(parts->sent_keys);
+    publisher_free(parts->publisher);
+}
