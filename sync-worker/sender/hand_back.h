@@ -10,8 +10,9 @@
  * (partition.h says why not otherwise).
  *
  * It begins by itself when an event has been held for long: the broker closes the channel of a
- * consumer that holds a delivery for 30 minutes (consumer_timeout). What nears that goes back first,
- * and is delivered again at once, with the clock started anew. A drain (SIGTERM) ends the program.
+ * consumer that holds a delivery for 30 minutes (consumer_timeout). What nears that goes back
+ * first, and is delivered again at once, with the clock started anew. A drain (SIGTERM) ends the
+ * program.
  */
 #ifndef MTC_HAND_BACK_H
 #define MTC_HAND_BACK_H

@@ -87,8 +87,10 @@ static void count_failure(struct judge *judge, struct lane *lane, const struct h
 
 /* --- the destination --- */
 
-/* It was the destination, not the events: what this streak cost them is given back, and nobody
- * waits alone. */
+/*
+ * It was the destination, not the events: what this streak cost them is given back, and nobody
+ * waits alone.
+ */
 static void on_breaker_opened(struct judge *judge, const struct http_result *result)
 {
     const struct judge_settings *settings = &judge->settings;
@@ -176,8 +178,8 @@ void judge_sent_before(struct judge *judge, struct lane *lane)
 }
 
 /*
- * The broker has taken the event back meanwhile and will deliver it again, to us or to another: what
- * it will ask then is whether this request succeeded.
+ * The broker has taken the event back meanwhile and will deliver it again, to us or to another:
+ * what we or it will ask then is whether this request succeeded.
  */
 void judge_orphan(struct judge *judge, struct lane *lane, const struct http_result *result)
 {

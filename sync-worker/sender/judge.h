@@ -2,13 +2,14 @@
  * judge.h - an answer has come: what becomes of the event, and of its lane
  *
  *   delivered, dead   the event leaves its lane: on_delivered, on_dead
- *   retry             an attempt is counted; the lane waits, or, after the last one, the event is dead
- *   refused           back into its lane, uncounted
+ *   retry             an attempt is counted; the lane waits, or, if that was the last one, the
+ *                     event is dead
+ *   refused           the event is put back into the run queue, uncounted
  *   repeat            nothing yet: it is to be sent again at once
  *
- * verdict.h says which answer means what. Each answer is told the breaker (breaker.h); while that is
- * not closed, what would be retried goes back uncounted as well: it is the destination's fault. When
- * it opens, what the failures that opened it cost the events is given back to them.
+ * verdict.h says which answer means what. The breaker (breaker.h) is told each answer; while it is
+ * not closed, what would be retried is put back uncounted as well: it is the destination's fault.
+ * When it opens, the attempts of the failures that opened it are given back to their events.
  */
 #ifndef MTC_JUDGE_H
 #define MTC_JUDGE_H
@@ -42,7 +43,7 @@ struct judge *judge_new(const struct judge_settings *settings, const struct judg
                         void *arg);
 void judge_free(struct judge *judge); /* NULL is fine */
 
-/* An answer for a busy lane's head. False: it is to be repeated at once, which may_repeat allows. */
+/* An answer for a busy lane's head. False: it is to be repeated at once (only if may_repeat). */
 bool judge_answer(struct judge *judge, struct lane *lane, const struct http_result *result,
                   bool may_repeat);
 

@@ -65,8 +65,8 @@ void lane_wait(struct lane *lane, int64_t ms);
 void lane_still(struct lane *lane);
 
 /*
- * Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The lane
- * may be gone after this.
+ * Takes the head off a busy lane and gives it to the caller; what follows it becomes ready. The
+ * lane may be gone after this.
  */
 struct held *lane_pop(struct lane *lane);
 

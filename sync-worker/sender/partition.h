@@ -6,11 +6,11 @@
  * consumer in one step, in order. (A consumer that is merely cancelled would let the next one start
  * while we still hold earlier events.) Order needs one thing more, that every sender has the same
  * prefetch: what is returned goes behind what was returned before and is not out again yet, so the
- * next consumer must be able to take all of it at once. Seen on 3.10.8; docs/operations.md says what
- * follows.
+ * next consumer must be able to take all of it at once. Seen on 3.10.8; docs/operations.md says
+ * what follows.
  *
- * The generation of a partition counts its channels; an event of an earlier one is no longer ours to
- * ack.
+ * The generation of a partition counts its channels; an event of an earlier one is no longer ours
+ * to ack.
  */
 #ifndef MTC_PARTITION_H
 #define MTC_PARTITION_H
@@ -33,8 +33,11 @@ struct partitions_settings { /* all borrowed */
 struct partitions_events {
     /* An event has come in; it is the callee's. */
     void (*on_event)(struct held *held, void *arg);
-    /* A message without a usable envelope has, and why; it is the callee's and counts as worked on.
-     * Its envelope is empty; the properties are valid during the call. */
+    /*
+     * A message without a usable envelope has come in, and what is wrong with it. It is the
+     * callee's and counts as worked on; its envelope is empty. The properties are valid during the
+     * call.
+     */
     void (*on_unreadable)(struct held *held, const amqp_basic_properties_t *properties,
                           const char *problem, void *arg);
     /* What came over this channel is no longer ours. */

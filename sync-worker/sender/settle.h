@@ -6,8 +6,8 @@
  *   - the dead letter to mtc.dead,
  *   - the outcome (in batches) to mtc.outcomes.
  *
- * When the broker has confirmed all of that and Redis has answered (or can't), the event is settled,
- * and its delivery may be acked. Whoever dies in between leaves an unacked delivery, and a
+ * When the broker has confirmed all of that and Redis has answered (or can't), the event is
+ * settled, and its delivery may be acked. Whoever dies in between leaves an unacked delivery, and a
  * redelivery that finds its sent key.
  *
  * Where the publisher is lost, events are settled all the same, untold: its owner sees to it that
