@@ -125,7 +125,7 @@ static void start_head(struct attempts *attempts, struct lane *lane)
 
 /* --- running --- */
 
-static void run(void *arg)
+static void attempts_run(void *arg)
 {
     struct attempts *attempts = arg;
     const struct attempts_settings *settings = &attempts->settings;
@@ -163,7 +163,7 @@ struct attempts *attempts_new(const struct attempts_settings *settings)
 {
     struct attempts *attempts = xcalloc(1, sizeof *attempts);
     attempts->settings = *settings;
-    attempts->run = timer_new(settings->loop, run, attempts);
+    attempts->run = timer_new(settings->loop, attempts_run, attempts);
     lanes_set_worker(settings->lanes, on_lane_ready, attempts);
     return attempts;
 }
