@@ -37,9 +37,14 @@ static void write_headers(const struct dead_letter *letter, struct envelope_prop
         envelope_add_int(out, DEAD_US, letter->dead_us);
 }
 
+static const char *key_of(const struct dead_letter *letter)
+{
+    return letter->queue ? letter->queue : "";
+}
+
 /* For a row written past mtc.emit(), which bounds every part: what is certain to fit. */
-static uint64_t send_bare(struct publisher *publisher, const struct dead_letter *letter,
-                          const char *key, publisher_done done, void *arg)
+uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_letter *letter,
+                               publisher_done done, void *arg)
 {
     struct envelope bare = {.event_id = letter->envelope->event_id,
                             .seq = letter->envelope->seq,
@@ -50,18 +55,18 @@ static uint64_t send_bare(struct publisher *publisher, const struct dead_letter 
     envelope_write(&bare, &message);
     envelope_add_text(&message, REASON,
                       "its headers do not fit into a message; see the outbox row");
-    return publisher_send(publisher, TOPOLOGY_DEAD, key, &message.properties, "", 0, done, arg);
+    return publisher_send(publisher, TOPOLOGY_DEAD, key_of(letter), &message.properties, "", 0,
+                          done, arg);
 }
 
 uint64_t dead_letter_send(struct publisher *publisher, const struct dead_letter *letter,
                           const void *body, size_t len, publisher_done done, void *arg)
 {
     struct envelope_properties message;
-    const char *key = letter->queue ? letter->queue : "";
     write_headers(letter, &message);
-    uint64_t tag = publisher_send(publisher, TOPOLOGY_DEAD, key, &message.properties, body, len,
-                                  done, arg);
-    return tag ? tag : send_bare(publisher, letter, key, done, arg);
+    uint64_t tag = publisher_send(publisher, TOPOLOGY_DEAD, key_of(letter), &message.properties,
+                                  body, len, done, arg);
+    return tag ? tag : dead_letter_send_bare(publisher, letter, done, arg);
 }
 
 /* CC and BCC would route the copy; a reason of somebody else's would hide ours. */

@@ -36,6 +36,10 @@ struct dead_letter dead_letter_of(const struct envelope *envelope, const char *r
 uint64_t dead_letter_send(struct publisher *publisher, const struct dead_letter *letter,
                           const void *body, size_t len, publisher_done done, void *arg);
 
+/* For an event whose headers are known not to fit: what is certain to fit, as above. */
+uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_letter *letter,
+                               publisher_done done, void *arg);
+
 /*
  * The same for a message that is no event: it keeps its own properties and headers, but those that would
  * route the copy elsewhere.
