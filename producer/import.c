@@ -1,12 +1,10 @@
 /* import.c - newline-delimited JSON events through mtc.emit; see import.h */
 #include "import.h"
+#include "import_line.h"
 #include "net/pg_plain.h"
 #include "suite/settings.h"
-#include "base/xalloc.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,83 +22,11 @@ struct import {
 
 static const char EMIT[] =
     "SELECT mtc.emit(l->>'kind', l->>'machine', l->>'type', l->'payload', (l->>'event_id')::uuid,"
-    " (l->>'occurred_at')::timestamptz, l->>'traceparent') FROM (SELECT $1::json AS l) AS lines";
+    " (l->>'occurred_at')::timestamptz, l->>'traceparent')"
+    " FROM (SELECT $1::json AS l) AS lines";
 
-static bool is_uuid(const char *text)
-{
-    if (strlen(text) != 36)
-        return false;
-    for (int i = 0; i < 36; i++) {
-        bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        if (dash ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
-            return false;
-    }
-    return true;
-}
-
-struct field {
-    const char *name;
-    bool wanted, object;
-};
-
-static const struct field fields[] = {
-    {"kind", true, false},         {"machine", true, false},   {"type", true, false},
-    {"payload", true, true},       {"event_id", false, false}, {"occurred_at", false, false},
-    {"traceparent", false, false},
-};
-#define FIELDS (sizeof fields / sizeof fields[0])
-
-/* Says in import->error what is wrong with the line, or returns true. */
-static bool check_fields(struct import *import, json_t *object)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (object, key, value) {
-        size_t i = 0;
-        while (i < FIELDS && strcmp(fields[i].name, key) != 0)
-            i++;
-        if (i == FIELDS) {
-            snprintf(import->error, sizeof import->error, "unknown field \"%s\"", key);
-            return false;
-        }
-        if (fields[i].object ? !json_is_object(value) : !json_is_string(value)) {
-            snprintf(import->error, sizeof import->error, "%s is no %s", key,
-                     fields[i].object ? "object" : "text");
-            return false;
-        }
-    }
-    for (size_t i = 0; i < FIELDS; i++) {
-        if (fields[i].wanted && !json_object_get(object, fields[i].name)) {
-            snprintf(import->error, sizeof import->error, "%s is missing", fields[i].name);
-            return false;
-        }
-    }
-    const char *id = json_string_value(json_object_get(object, "event_id"));
-    if (id && !is_uuid(id)) {
-        snprintf(import->error, sizeof import->error, "event_id is no UUID");
-        return false;
-    }
-    return true;
-}
-
-static bool check_line(struct import *import, const char *text, size_t len)
-{
-    json_error_t json_error;
-    /* Infinite precision is PostgreSQL's business: the line goes there as it is, this only looks at
-     * its shape. */
-    json_t *object = json_loadb(
-        text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL | JSON_ALLOW_NUL, &json_error);
-    if (!object) {
-        snprintf(import->error, sizeof import->error, "no JSON: %s (column %d)", json_error.text,
-                 json_error.column);
-        return false;
-    }
-    bool ok = json_is_object(object)
-                  ? check_fields(import, object)
-                  : (snprintf(import->error, sizeof import->error, "no JSON object"), false);
-    json_decref(object);
-    return ok;
-}
+static const char STOPPED[] =
+    "what was committed before stays; lines with an event_id can be imported again safely\n";
 
 static bool run(struct import *import, const char *sql, int count, const char *const *values)
 {
@@ -139,7 +65,7 @@ static bool take_line(struct import *import, const char *text, size_t len)
 {
     if (len == 0 || strspn(text, " \t\r") == len)
         return true;
-    if (!check_line(import, text, len)) {
+    if (!import_line_check(text, len, import->error, sizeof import->error)) {
         report(import);
         return true;
     }
@@ -181,9 +107,7 @@ static int finish(struct import *import, bool going)
         going = keep = false;
     if (!going) {
         fprintf(stderr, "%s:%ld: stopped: %s\n", import->path, import->line, import->error);
-        fprintf(
-            stderr,
-            "what was committed before stays; lines with an event_id can be imported again safely\n");
+        fputs(STOPPED, stderr);
         return 1;
     }
     if (!keep) {
