@@ -2,6 +2,8 @@
 #include "flights.h"
 #include "base/xalloc.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,11 +31,20 @@ void flights_set(struct flights *flights, struct flight *flight, enum flight_sta
     flight->state = state;
 }
 
+void flights_turn_all(struct flights *flights, enum flight_state from, enum flight_state to)
+{
+    for (size_t i = 0; i < flights->count; i++) {
+        struct flight *flight = flights_at(flights, i);
+        if (flight->state == from)
+            flights_set(flights, flight, to);
+    }
+}
+
 void flights_add(struct flights *flights, uint64_t tag, int64_t row)
 {
     if (flights->count == flights->room ||
         (flights->count && tag != flights->first_tag + flights->count))
-        abort(); /* our bug: the window is smaller than the room, and tags are counted by the channel */
+        abort(); /* our bug: nobody reads more than there is room for; the channel counts tags */
     if (flights->count == 0)
         flights->first_tag = tag;
     struct flight *flight = flights_at(flights, flights->count++);
@@ -68,4 +79,24 @@ void flights_clear(struct flights *flights)
 {
     flights->first = flights->count = 0;
     memset(flights->in_state, 0, sizeof flights->in_state);
+}
+
+size_t flights_room_left(const struct flights *flights)
+{
+    return flights->room - flights->count;
+}
+
+char *flights_array_of(const struct flights *flights, enum flight_state state)
+{
+    size_t len = 0;
+    char *out = xmalloc(flights->in_state[state] * 21 + 3);
+    out[len++] = '{';
+    for (size_t i = 0; i < flights->count; i++) {
+        const struct flight *flight = flights_at(flights, i);
+        if (flight->state == state)
+            len += (size_t)sprintf(out + len, "%s%" PRId64, len > 1 ? "," : "", flight->row);
+    }
+    out[len++] = '}';
+    out[len] = '\0';
+    return out;
 }

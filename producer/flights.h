@@ -3,6 +3,8 @@
  *
  * A ring whose index follows from the publisher tag: the broker counts from 1 on each channel, so
  * the entry of a tag is found without a search. Entries leave from the front once marked.
+ *
+ *   PUBLISHED --confirm--> CONFIRMED --statement sent--> MARKING --statement done--> MARKED
  */
 #ifndef MTC_FLIGHTS_H
 #define MTC_FLIGHTS_H
@@ -33,11 +35,19 @@ void flights_add(struct flights *flights, uint64_t tag, int64_t row);
 struct flight *flights_at(const struct flights *flights, size_t index); /* 0: the oldest */
 void flights_set(struct flights *flights, struct flight *flight, enum flight_state state);
 
+/* All that are in one state are in another from now on. */
+void flights_turn_all(struct flights *flights, enum flight_state from, enum flight_state to);
+
 /* Marks tag, or all up to tag, confirmed; a tag that is not here is none of ours any more. */
 void flights_confirm(struct flights *flights, uint64_t tag, bool multiple);
 
 /* Drops marked entries from the front. */
 void flights_trim(struct flights *flights);
 void flights_clear(struct flights *flights);
+
+size_t flights_room_left(const struct flights *flights);
+
+/* The rows in this state as a PostgreSQL array, "{1,2}"; the caller frees it. */
+char *flights_array_of(const struct flights *flights, enum flight_state state);
 
 #endif

@@ -2,26 +2,31 @@
  * ledger.h - outcomes from the broker into the outbox
  *
  * Every producer, active or standing by, takes batches of outcomes from mtc.outcomes and has
- * PostgreSQL apply them. A batch is acked only after its commit; telling PostgreSQL twice changes
- * nothing. While PostgreSQL is down the batches wait in the broker; delivery does not.
+ * PostgreSQL apply them (mtc.apply_outcomes), on a session of its own. A batch is acked only after
+ * its commit; telling PostgreSQL twice changes nothing. While PostgreSQL is down the batches wait
+ * in the broker; delivery does not.
+ *
+ * Called by producer.c. How a batch is taken, acked and buried is suite/consumer.h's business.
  */
 #ifndef MTC_LEDGER_H
 #define MTC_LEDGER_H
 
-#include "net/amqp_chan.h"
+#include "net/amqp_conn.h"
+#include "suite/program_metrics.h"
 #include "suite/service.h"
 
 struct ledger;
 
-struct ledger *ledger_new(struct service *service, char *error, size_t error_size);
-void ledger_free(struct ledger *ledger);
+/* Both are borrowed. NULL with a message if the connection string can't be parsed. */
+struct ledger *ledger_new(const struct service *service, const struct producer_metrics *metrics,
+                          char *error, size_t error_size);
+void ledger_free(struct ledger *ledger); /* NULL is fine */
 
-/* The connection is up and the topology declared: open a channel and consume. */
+/* The connection is up and the topology declared: consumes from now on. */
 void ledger_start(struct ledger *ledger, struct amqp_conn *conn);
+/* The connection is lost, or about to be closed. */
 void ledger_on_conn_down(struct ledger *ledger);
 
-/* True when no batch is under way. */
-bool ledger_is_idle(const struct ledger *ledger);
 bool ledger_is_connected(const struct ledger *ledger);
 
 #endif

@@ -1,7 +1,8 @@
 /* outbox_row.c - a row of mtc.relay_step() as a message; see outbox_row.h */
 #include "outbox_row.h"
-#include "suite/envelope.h"
 #include "base/log.h"
+#include "suite/dead_letter.h"
+#include "suite/envelope.h"
 #include "suite/topology.h"
 
 #include <stdlib.h>
@@ -36,24 +37,10 @@ int64_t outbox_row_id(const PGresult *rows, int row)
     return number(rows, row, COL_ID);
 }
 
-/* For a row written past mtc.emit(), which bounds every part: what is certain to fit. */
-static uint64_t publish_bare(struct amqp_chan *chan, const struct envelope *envelope)
+static struct envelope envelope_of(const PGresult *rows, int row, bool repeat)
 {
-    struct envelope bare = {
-        .event_id = envelope->event_id, .seq = envelope->seq, .created_us = envelope->created_us};
-    struct envelope_properties message;
-    log_error("event does not fit into a message; it goes to the dead letters without its headers",
-              LF_S("event", envelope->event_id));
-    envelope_write(&bare, &message);
-    envelope_add_text(&message, "reason",
-                      "its headers do not fit into a message; see the outbox row");
-    return amqp_chan_publish(chan, TOPOLOGY_DEAD, amqp_text(""), &message.properties, "", 0);
-}
-
-uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *chan, bool repeat,
-                            bool *unformed)
-{
-    struct envelope envelope = {
+    const char *again = text(rows, row, COL_AGAIN);
+    return (struct envelope){
         .event_id = text(rows, row, COL_EVENT_ID),
         .machine = text(rows, row, COL_MACHINE),
         .kind = text(rows, row, COL_KIND),
@@ -64,25 +51,45 @@ uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *cha
         .seq = number(rows, row, COL_ID),
         .created_us = number(rows, row, COL_CREATED),
         .repeat = repeat,
-        .again = text(rows, row, COL_AGAIN) && *text(rows, row, COL_AGAIN) == 't',
+        .again = again && *again == 't',
     };
-    const char *problem = text(rows, row, COL_ERROR);
+}
+
+static uint64_t publish_unformed(struct publisher *publisher, const struct envelope *envelope,
+                                 const char *problem, const char *body, size_t len)
+{
+    struct dead_letter letter = dead_letter_of(envelope, problem);
+    letter.attempts = 0;
+    log_error("event could not be formed; it goes to the dead letters",
+              LF_S("event", envelope->event_id), LF_S("machine", envelope->machine),
+              LF_S("reason", problem));
+    return dead_letter_send(publisher, &letter, body, len, NULL, NULL);
+}
+
+static uint64_t publish_event(struct publisher *publisher, const struct envelope *envelope,
+                              const char *body, size_t len)
+{
     struct envelope_properties message;
-    envelope_write(&envelope, &message);
+    envelope_write(envelope, &message);
+    uint64_t tag = publisher_send(publisher, TOPOLOGY_EVENTS,
+                                  envelope->machine ? envelope->machine : "", &message.properties,
+                                  body, len, NULL, NULL);
+    if (tag)
+        return tag;
+    struct dead_letter letter = dead_letter_of(envelope, NULL);
+    return dead_letter_send_bare(publisher, &letter, NULL, NULL);
+}
+
+uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *publisher, bool repeat,
+                            bool *unformed)
+{
+    struct envelope envelope = envelope_of(rows, row, repeat);
+    const char *problem = text(rows, row, COL_ERROR);
+    const char *body = PQgetvalue(rows, row, COL_BODY);
+    size_t len = (size_t)PQgetlength(rows, row, COL_BODY);
     *unformed = problem != NULL;
-    if (problem) {
-        envelope_add_text(&message, "reason", problem);
-        envelope_add_int(&message, "attempts", 0);
-        log_error("event could not be formed; it goes to the dead letters",
-                  LF_S("event", envelope.event_id), LF_S("machine", envelope.machine),
-                  LF_S("reason", problem));
-    }
-    uint64_t tag = amqp_chan_publish(chan, problem ? TOPOLOGY_DEAD : TOPOLOGY_EVENTS,
-                                     amqp_text(envelope.machine ? envelope.machine : ""),
-                                     &message.properties, PQgetvalue(rows, row, COL_BODY),
-                                     (size_t)PQgetlength(rows, row, COL_BODY));
-    if (tag == 0)
-        return publish_bare(chan, &envelope);
+    uint64_t tag = problem ? publish_unformed(publisher, &envelope, problem, body, len)
+                           : publish_event(publisher, &envelope, body, len);
     log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));
     return tag;
 }

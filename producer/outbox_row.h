@@ -1,10 +1,12 @@
 /*
  * outbox_row.h - a row of mtc.relay_step() as a message
+ *
+ * Called by transit.c, while the publisher is ready. Row numbers are those of the result.
  */
 #ifndef MTC_OUTBOX_ROW_H
 #define MTC_OUTBOX_ROW_H
 
-#include "net/amqp_chan.h"
+#include "suite/publisher.h"
 
 #include <libpq-fe.h>
 
@@ -12,9 +14,9 @@ int64_t outbox_row_id(const PGresult *rows, int row);
 
 /*
  * Publishes the row: to mtc.events, or, if the event could not be formed, to mtc.dead with the
- * reason (and *unformed set). Returns the publisher tag.
+ * reason (and *unformed set). Returns the publisher's tag.
  */
-uint64_t outbox_row_publish(const PGresult *rows, int row, struct amqp_chan *chan, bool repeat,
+uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *publisher, bool repeat,
                             bool *unformed);
 
 #endif

@@ -1,5 +1,10 @@
 /*
- * producer.h - one connection to the broker shared by the relay and the ledger
+ * producer.h - the wiring: one connection to the broker shared by the relay and the ledger
+ *
+ *   outbox   -> relay  -> publisher -> mtc.events
+ *   the same <- ledger <- consumer  <- mtc.outcomes
+ *
+ * Called by main.c through suite/service.h.
  */
 #ifndef MTC_PRODUCER_H
 #define MTC_PRODUCER_H

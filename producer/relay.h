@@ -1,35 +1,40 @@
 /*
  * relay.h - the outbox, read in order and published with confirms
  *
- * At most one relay is active per database: it holds an advisory lock for the life of its session.
- * Others stand by and ask for the lock again and again. The server ends the active one's session if
- * that goes silent (a stopped or vanished process), which frees the lock.
+ * At most one relay is active per database (suite/election.h); the others stand by. The active one
+ * reads rows, publishes them, and marks those the broker has confirmed. It decides what comes next;
+ * when to read is pace.h's business, and what else the outbox needs housekeeping.h's.
  *
  * Responsibility for an event passes from PostgreSQL to RabbitMQ at the publisher confirm: only
  * then is its row marked, and a row that is not marked is read and published again, by whoever is
- * active then. What may have been published before carries the header `repeat`, so that the sender
- * looks for its sent key first.
+ * active then. What may have been published before carries the header `repeat` (repeats.h), so that
+ * the sender looks for its sent key first.
+ *
+ * Called by producer.c. A database that fails costs the session, which comes back by itself.
  */
 #ifndef MTC_RELAY_H
 #define MTC_RELAY_H
 
-#include "net/amqp_chan.h"
+#include "suite/program_metrics.h"
+#include "suite/publisher.h"
 #include "suite/service.h"
 
 struct relay;
 
-struct relay *relay_new(struct service *service, char *error, size_t error_size);
-void relay_free(struct relay *relay);
+/* Both are borrowed. NULL with a message if the connection string can't be parsed. */
+struct relay *relay_new(const struct service *service, const struct producer_metrics *metrics,
+                        char *error, size_t error_size);
+void relay_free(struct relay *relay); /* NULL is fine */
 
-/* A channel to publish on is there (in confirm mode), or is gone (NULL). */
-void relay_set_channel(struct relay *relay, struct amqp_chan *chan);
-void relay_on_confirm(struct relay *relay, uint64_t tag, bool multiple);
+/* Events can be published; nobody else may use this publisher, whose tags count rows. */
+void relay_on_publisher_ready(struct relay *relay, struct publisher *publisher);
+void relay_on_publisher_lost(struct relay *relay);
+void relay_on_confirmed(struct relay *relay, uint64_t tag, bool multiple);
 /* The broker may take publishing again. */
 void relay_wake(struct relay *relay);
 
-/* Reads nothing more; done is called when all that was published is confirmed and marked, or can't
- * be. */
-void relay_drain(struct relay *relay, void (*done)(void *arg), void *arg);
+/* Reads nothing more. on_drained: all that was published is confirmed and marked, or can't be. */
+void relay_drain(struct relay *relay, void (*on_drained)(void *arg), void *arg);
 
 bool relay_is_connected(const struct relay *relay);
 

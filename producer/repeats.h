@@ -5,8 +5,10 @@
  * for its sent key, so such rows are called repeats:
  *
  *   - what was unconfirmed when a channel was lost, row by row
- *   - after a takeover, the oldest rows: a predecessor may have published as many as its window holds, and
- *     PostgreSQL may have lost the marks of the 600 ms an asynchronous commit can take
+ *   - after a takeover, the oldest rows: a predecessor may have published as many as its window
+ *     holds, and PostgreSQL may have lost the marks of the 600 ms an asynchronous commit can take
+ *
+ * Owned by transit.c, and pure.
  */
 #ifndef MTC_REPEATS_H
 #define MTC_REPEATS_H

@@ -1,0 +1,177 @@
+/* transit.c - rows on their way from the outbox to the broker; see transit.h */
+#include "transit.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
+#include "flights.h"
+#include "outbox_row.h"
+#include "repeats.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MARK_DELAY_MS 20      /* a confirm waits this long for company before its row is marked */
+#define UNSENT_MAX    4194304 /* bytes on their way to the broker past which nothing is read */
+
+struct transit {
+    struct election *election;
+    const struct config *config;
+    const struct producer_metrics *metrics;
+    transit_on_stepped on_stepped;
+    void *arg;
+    struct publisher *publisher; /* NULL: nowhere to publish to */
+    struct flights flights;
+    struct repeats repeats;
+    bool old_tags; /* the ring holds rows of a lost channel: they leave before new tags come in */
+    int asked;     /* rows the step under way asks for */
+    int64_t confirmed_since_ms;
+};
+
+/* --- the step: mark, read, publish --- */
+
+static void publish_row(struct transit *transit, const PGresult *rows, int row)
+{
+    int64_t id = outbox_row_id(rows, row);
+    bool repeat = repeats_has(&transit->repeats, id), unformed;
+    uint64_t tag = outbox_row_publish(rows, row, transit->publisher, repeat, &unformed);
+    flights_add(&transit->flights, tag, id);
+    metric_add(transit->metrics->published, 1);
+    metric_add(transit->metrics->repeated, repeat);
+    metric_add(transit->metrics->unformed, unformed);
+}
+
+static void on_step(const PGresult *rows, const struct pg_error *error, void *arg)
+{
+    struct transit *transit = arg;
+    if (error) {
+        election_fail(transit->election, error->text);
+        return;
+    }
+    flights_turn_all(&transit->flights, FLIGHT_MARKING, FLIGHT_MARKED);
+    flights_trim(&transit->flights);
+    int count = PQntuples(rows);
+    if (!transit->publisher || transit->old_tags) { /* lost meanwhile: they will be read again */
+        transit->old_tags = transit->flights.count > 0;
+        count = 0;
+    }
+    for (int row = 0; row < count; row++)
+        publish_row(transit, rows, row);
+    if (transit->asked && count == 0 && transit->flights.count == 0)
+        repeats_clear(&transit->repeats); /* all that was uncertain has been read again */
+    transit->on_stepped(transit->asked, count, transit->arg);
+}
+
+void transit_step(struct transit *transit, int max_rows)
+{
+    transit->asked = max_rows;
+    flights_turn_all(&transit->flights, FLIGHT_CONFIRMED, FLIGHT_MARKING);
+    char *confirmed = flights_array_of(&transit->flights, FLIGHT_MARKING);
+    char *in_flight = flights_array_of(&transit->flights, FLIGHT_PUBLISHED);
+    char limit[16];
+    snprintf(limit, sizeof limit, "%d", max_rows);
+    const char *values[] = {confirmed, in_flight, limit};
+    metric_add(transit->metrics->reads, max_rows > 0);
+    election_query(transit->election, "SELECT * FROM mtc.relay_step($1, $2, $3)", 3, values,
+                   on_step, transit);
+    free(confirmed);
+    free(in_flight);
+}
+
+/* --- what is to be done --- */
+
+int transit_rows_wanted(const struct transit *transit)
+{
+    size_t room = flights_room_left(&transit->flights);
+    size_t window = (size_t)transit->config->producer_window;
+    size_t batch = (size_t)transit->config->producer_batch;
+    if (!transit->publisher || transit->old_tags)
+        return 0;
+    if (publisher_is_blocked(transit->publisher) ||
+        publisher_unsent(transit->publisher) > UNSENT_MAX)
+        return 0;
+    /* Short of room, wait for it: many small reads cost more than a few good ones. */
+    if (transit->flights.count && room < window / 4)
+        return 0;
+    return (int)(room < batch ? room : batch);
+}
+
+int64_t transit_mark_at(const struct transit *transit)
+{
+    size_t confirmed = transit->flights.in_state[FLIGHT_CONFIRMED];
+    if (!confirmed)
+        return INT64_MAX;
+    if (confirmed >= (size_t)transit->config->producer_batch || !transit->publisher)
+        return 0; /* no more company comes */
+    return transit->confirmed_since_ms + MARK_DELAY_MS;
+}
+
+bool transit_is_done(const struct transit *transit)
+{
+    const size_t *in_state = transit->flights.in_state;
+    return !in_state[FLIGHT_PUBLISHED] && !in_state[FLIGHT_CONFIRMED] && !in_state[FLIGHT_MARKING];
+}
+
+/* --- what happens --- */
+
+void transit_take_over(struct transit *transit, int64_t newest)
+{
+    repeats_after_takeover(&transit->repeats, newest);
+}
+
+void transit_forget(struct transit *transit)
+{
+    flights_clear(&transit->flights);
+    repeats_clear(&transit->repeats);
+    transit->old_tags = false;
+}
+
+void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher)
+{
+    transit->publisher = publisher;
+}
+
+void transit_on_publisher_lost(struct transit *transit)
+{
+    struct flights *flights = &transit->flights;
+    transit->publisher = NULL;
+    for (size_t i = 0; i < flights->count; i++) {
+        const struct flight *flight = flights_at(flights, i);
+        if (flight->state == FLIGHT_PUBLISHED)
+            repeats_add(&transit->repeats, flight->row);
+    }
+    flights_turn_all(flights, FLIGHT_PUBLISHED, FLIGHT_MARKED);
+    flights_trim(flights);
+    transit->old_tags = flights->count > 0;
+}
+
+void transit_on_confirmed(struct transit *transit, uint64_t tag, bool multiple)
+{
+    size_t before = transit->flights.in_state[FLIGHT_CONFIRMED];
+    flights_confirm(&transit->flights, tag, multiple);
+    size_t after = transit->flights.in_state[FLIGHT_CONFIRMED];
+    metric_add(transit->metrics->confirmed, (double)(after - before));
+    if (before == 0 && after > 0)
+        transit->confirmed_since_ms = mono_ms();
+}
+
+struct transit *transit_new(struct election *election, const struct config *config,
+                            const struct producer_metrics *metrics, transit_on_stepped on_stepped,
+                            void *arg)
+{
+    struct transit *transit = xcalloc(1, sizeof *transit);
+    transit->election = election;
+    transit->config = config;
+    transit->metrics = metrics;
+    transit->on_stepped = on_stepped;
+    transit->arg = arg;
+    flights_init(&transit->flights, (size_t)config->producer_window);
+    return transit;
+}
+
+void transit_free(struct transit *transit)
+{
+    if (!transit)
+        return;
+    flights_free(&transit->flights);
+    repeats_free(&transit->repeats);
+    free(transit);
+}
