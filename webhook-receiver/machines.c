@@ -10,8 +10,9 @@
 #include <uthash.h>
 
 #define FRESH_MS 1000
-#define TRUST_READ                                                                                 \
-    3 /* an unknown name is only refused on the word of a list at most so many periods old */
+
+/* An unknown name is only refused on the word of a list at most so many periods old. */
+#define TRUST_READ 3
 
 struct known {
     int id;
@@ -34,8 +35,6 @@ struct machines {
     bool reading;
     struct waiter *waiting;
 };
-
-static void read_list(struct machines *machines);
 
 static void clear(struct machines *machines)
 {

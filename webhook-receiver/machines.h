@@ -27,8 +27,10 @@ enum machines_answer machines_find(const struct machines *machines, const struct
                                    int *id);
 bool machines_is_fresh(const struct machines *machines);
 
-/* done is called once when the list has been read again, or can't be. False: PostgreSQL is not
- * there. */
+/*
+ * done is called once when the list has been read again, or can't be. False: PostgreSQL is not
+ * there.
+ */
 bool machines_look_again(struct machines *machines, void (*done)(void *arg), void *arg);
 /* done will not be called for this arg. */
 void machines_forget(struct machines *machines, const void *arg);

@@ -6,8 +6,8 @@ int main(int argc, char **argv)
 {
     static const struct service_description description = {
         .name = "mtc-receiver",
-        .summary =
-            "Takes MTConnect's web-hooks: checks them, and hands them to RabbitMQ before it says so.",
+        .summary = "Takes MTConnect's web-hooks: checks them, "
+                   "and hands them to RabbitMQ before it says so.",
         .listen_option = offsetof(struct config, receiver_listen),
         .start = receiver_start,
         .ready = receiver_ready,

@@ -110,6 +110,25 @@ static bool plain_matches(const char *hex, const unsigned char expected[DIGEST])
     return CRYPTO_memcmp(given, expected, DIGEST) == 0;
 }
 
+/* "<id>.<timestamp>.<body>", or without an id (NULL) "<timestamp>.<body>". Caller frees. */
+static char *join_signed(const char *id, const char *timestamp, const char *body, size_t len,
+                         size_t *joined_len)
+{
+    size_t id_len = id ? strlen(id) : 0, time_len = strlen(timestamp);
+    char *text = xmalloc(id_len + time_len + len + 3), *at = text;
+    if (id) {
+        memcpy(at, id, id_len);
+        at += id_len;
+        *at++ = '.';
+    }
+    memcpy(at, timestamp, time_len);
+    at += time_len;
+    *at++ = '.';
+    memcpy(at, body, len);
+    *joined_len = (size_t)(at - text) + len;
+    return text;
+}
+
 enum signature_verdict signature_check(const struct signature_secret secrets[SIGNATURE_SECRETS],
                                        const struct signature_headers *headers, const char *body,
                                        size_t len, int64_t now_s, int64_t tolerance_s)
@@ -125,26 +144,15 @@ enum signature_verdict signature_check(const struct signature_secret secrets[SIG
     if (!is_recent(timestamp, now_s, tolerance_s))
         return SIGNATURE_STALE;
 
-    size_t id_len = standard ? strlen(headers->id) + 1 : 0, time_len = strlen(timestamp) + 1;
-    char *signed_text = xmalloc(id_len + time_len + len + 1);
-    size_t at = 0;
-    if (standard) {
-        memcpy(signed_text, headers->id, id_len - 1);
-        signed_text[id_len - 1] = '.';
-        at = id_len;
-    }
-    memcpy(signed_text + at, timestamp, time_len - 1);
-    signed_text[at + time_len - 1] = '.';
-    at += time_len;
-    memcpy(signed_text + at, body, len);
-    at += len;
-
+    size_t signed_len;
+    char *signed_text = join_signed(standard ? headers->id : NULL, timestamp, body, len,
+                                    &signed_len);
     bool good = false;
     for (int i = 0; i < SIGNATURE_SECRETS; i++) {
         unsigned char expected[DIGEST];
         if (!secrets[i].bytes)
             continue;
-        digest_of(&secrets[i], signed_text, at, expected);
+        digest_of(&secrets[i], signed_text, signed_len, expected);
         good |= standard ? standard_matches(headers->standard, expected)
                          : plain_matches(headers->plain + sizeof scheme - 1, expected);
     }
@@ -160,8 +168,8 @@ const char *signature_problem(enum signature_verdict verdict)
     case SIGNATURE_MISSING:
         return "not signed: neither webhook-signature nor X-Signature is there";
     case SIGNATURE_MALFORMED:
-        return "malformed signature: webhook-id, webhook-timestamp and webhook-signature, or X-Timestamp and "
-               "X-Signature: sha256=<hex>, are wanted";
+        return "malformed signature: webhook-id, webhook-timestamp and webhook-signature, "
+               "or X-Timestamp and X-Signature: sha256=<hex>, are wanted";
     case SIGNATURE_STALE:
         return "the signature's time is too far from now";
     case SIGNATURE_WRONG:

@@ -3,15 +3,19 @@
  *
  * Two schemes, both HMAC-SHA-256 over a time and the body:
  *
- *   Standard Webhooks  webhook-id, webhook-timestamp (Unix seconds), webhook-signature: "v1,<base64>",
- * several with spaces between; signed is "<id>.<timestamp>.<body>".
- *                      https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
- *   plain              X-Timestamp (Unix seconds), X-Signature: "sha256=<hex>"; signed is
- * "<timestamp>.<body>"
+ *   Standard Webhooks  webhook-id, webhook-timestamp (Unix seconds), and
+ *                      webhook-signature: "v1,<base64>", several with spaces between;
+ *                      signed is "<id>.<timestamp>.<body>"
+ *   plain              X-Timestamp (Unix seconds), and
+ *                      X-Signature: "sha256=<hex>";
+ *                      signed is "<timestamp>.<body>"
  *
  * A secret that begins with "whsec_" is base64 behind that, as the standard has it; any other is
  * its own bytes. Two may be good at once, so that a secret can be changed. Digests are compared in
  * constant time.
+ *
+ * Sources: RFC 2104 (HMAC), and
+ * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 #ifndef MTC_SIGNATURE_H
 #define MTC_SIGNATURE_H
