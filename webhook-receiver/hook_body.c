@@ -1,39 +1,17 @@
-/* hook_body.c - the body of a web-hook, held against the contract; see hook_body.h */
+/* hook_body.c - the body of a web-hook, as it comes and as it goes on; see hook_body.h */
 #include "hook_body.h"
+#include "base/clock.h"
 #include "base/rfc3339.h"
 
 #include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#define KEY_MAX 128
-#define OBSERVED_FROM                                                                              \
-    INT64_C(946684800000000) /* 2000-01-01, before any machine here told anything */
-
-bool hook_key_is_good(const char *key, struct problem *problem)
-{
-    size_t len = key ? strlen(key) : 0;
-    if (!key || len == 0) {
-        problem_set(problem, 400, "X-Idempotency-Key", "X-Idempotency-Key is %s",
-                    key ? "empty" : "missing");
-        return false;
-    }
-    if (len > KEY_MAX) {
-        problem_set(problem, 400, "X-Idempotency-Key",
-                    "X-Idempotency-Key is longer than %d characters", KEY_MAX);
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        if (!isgraph((unsigned char)key[i])) {
-            problem_set(problem, 400, "X-Idempotency-Key",
-                        "X-Idempotency-Key holds something other than visible ASCII characters");
-            return false;
-        }
-    }
-    return true;
-}
+/* 2000-01-01, before any machine here told anything */
+#define OBSERVED_FROM INT64_C(946684800000000)
 
 static const char *type_of(const json_t *value)
 {
@@ -163,4 +141,30 @@ bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules
                 read_observed_at(json_object_get(json, "observed_at"), rules, out, problem);
     json_decref(json);
     return good;
+}
+
+/* In quotes. A name holds no control characters: read_machine() has seen to that. */
+static void quote(const char *name, char out[2 * MACHINE_NAME_MAX + 3])
+{
+    *out++ = '"';
+    for (; *name; name++) {
+        if (*name == '"' || *name == '\\')
+            *out++ = '\\';
+        *out++ = *name;
+    }
+    *out++ = '"';
+    *out = '\0';
+}
+
+size_t hook_body_write(const struct hook_body *body, int64_t observed_us, char out[HOOK_BODY_TEXT])
+{
+    char machine[2 * MACHINE_NAME_MAX + 3], when[UTC_TEXT];
+    if (body->machine_id)
+        snprintf(machine, sizeof machine, "%d", body->machine_id);
+    else
+        quote(body->machine, machine);
+    return (size_t)snprintf(
+        out, HOOK_BODY_TEXT,
+        "{\"machine\":%s,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"webhook\"}",
+        machine, body->cycle_time_s, utc_format_us(observed_us, when));
 }

@@ -1,10 +1,20 @@
 /*
- * hook_body.h - the body of a web-hook, held against the contract (contract/webhook.yaml)
+ * hook_body.h - the body of a web-hook: as it comes, and as it goes on to the broker
+ *
+ * It comes as the contract has it (contract/webhook.yaml):
  *
  *   {"machine_id": 12 or "SR-26", "cycle_time": 298.2, "observed_at": "2025-12-28T12:12:33Z"}
  *
  * observed_at may be missing; nothing else may be there. What is no JSON is 400, what breaks the
  * contract is 422 and names the field.
+ *
+ * It goes to mtc.cycle-times, where the scheduler takes it, as
+ *
+ *   {"machine": 12 or "SR-26", "cycle_time": 298.200,
+ *    "observed_at": "2025-12-28T12:12:33.000000Z", "source": "webhook"}
+ *
+ * on one line and without spaces. The machine is a number unless PostgreSQL could not say which it
+ * is; the scheduler then asks.
  */
 #ifndef MTC_HOOK_BODY_H
 #define MTC_HOOK_BODY_H
@@ -12,8 +22,11 @@
 #include "problem.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#define MACHINE_NAME_MAX 200 /* bytes */
+#define MACHINE_NAME_MAX 200  /* bytes */
+#define HOOK_BODY_TEXT   1024 /* enough for what hook_body_write() makes */
 
 struct hook_body {
     int machine_id; /* 0: machine says it by name */
@@ -23,13 +36,15 @@ struct hook_body {
 };
 
 struct hook_rules {
-    int64_t now_us, future_max_s, cycle_time_max_s;
+    int64_t now_us; /* UTC */
+    int64_t future_max_s, cycle_time_max_s;
 };
 
+/* False with the answer in *problem. */
 bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules,
                     struct hook_body *out, struct problem *problem);
 
-/* Key of the request: 1 to 128 visible ASCII characters. */
-bool hook_key_is_good(const char *key, struct problem *problem);
+/* observed_us stands in for body->observed_us, which need not be known. Returns the length. */
+size_t hook_body_write(const struct hook_body *body, int64_t observed_us, char out[HOOK_BODY_TEXT]);
 
 #endif

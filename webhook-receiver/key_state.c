@@ -13,7 +13,9 @@ static const char lease_script[] =
     "local now = clock[1] * 1000 + math.floor(clock[2] / 1000)\n"
     "if had[1] and had[1] ~= ARGV[1] then return {'other', '0'} end\n"
     "if had[2] == 'done' then return {'done', '0'} end\n"
-    "if had[3] and tonumber(had[3]) > now then return {'held', string.format('%d', had[3] - now)} end\n"
+    "if had[3] and tonumber(had[3]) > now then\n"
+    "    return {'held', string.format('%d', had[3] - now)}\n"
+    "end\n"
     "local at = had[4] or ARGV[3]\n"
     "redis.call('HSET', KEYS[1], 'fp', ARGV[1], 'state', 'leased', 'token', ARGV[2],\n"
     "           'until', string.format('%d', now + ARGV[4]), 'at', at)\n"
@@ -50,24 +52,24 @@ static void name_of(const char *key, char out[192])
 bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
                      void *arg)
 {
-    char name[192], now[24], lease_ms[24], ttl[24];
+    char name[192], first[24], lease_ms[24], ttl[24];
     name_of(lease->key, name);
-    snprintf(now, sizeof now, "%" PRId64, lease->now_us);
+    snprintf(first, sizeof first, "%" PRId64, lease->first_us);
     snprintf(lease_ms, sizeof lease_ms, "%" PRId64, lease->lease_ms);
     snprintf(ttl, sizeof ttl, "%" PRId64, lease->ttl_s);
     const char *words[] = {"EVAL",       lease_script, "1",      name, lease->fingerprint,
-                           lease->token, now,          lease_ms, ttl};
+                           lease->token, first,        lease_ms, ttl};
     return redis && redis_conn_command(redis, 9, words, done, arg);
 }
 
 bool key_state_done(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
                     void *arg)
 {
-    char name[192], now[24], ttl[24];
+    char name[192], first[24], ttl[24];
     name_of(lease->key, name);
-    snprintf(now, sizeof now, "%" PRId64, lease->now_us);
+    snprintf(first, sizeof first, "%" PRId64, lease->first_us);
     snprintf(ttl, sizeof ttl, "%" PRId64, lease->ttl_s);
-    const char *words[] = {"EVAL", done_script, "1", name, lease->fingerprint, now, ttl};
+    const char *words[] = {"EVAL", done_script, "1", name, lease->fingerprint, first, ttl};
     return redis && redis_conn_command(redis, 7, words, done, arg);
 }
 

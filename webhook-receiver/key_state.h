@@ -43,15 +43,19 @@ struct key_verdict {
 };
 
 struct key_lease {
-    const char *key, *fingerprint, *token;
-    int64_t now_us, lease_ms, ttl_s;
+    const char *key;                   /* borrowed */
+    char fingerprint[KEY_FINGERPRINT]; /* of the body: key_fingerprint() */
+    char token[KEY_TOKEN];             /* of this request, told from all others */
+    int64_t first_us;                  /* when the key came first, as far as is known */
+    int64_t lease_ms, ttl_s;
 };
 
 void key_fingerprint(const char *body, size_t len, char out[KEY_FINGERPRINT]);
 
 /*
- * Each sends one command. False: Redis is down and done will not be called. key_verdict_of() reads
- * the reply of key_state_lease().
+ * Each sends one command; the lease is copied. False: Redis is down, or there is none (NULL), and
+ * done will not be called. key_verdict_of() reads the reply of key_state_lease(); without a reply,
+ * which is the case of an error, it says KEY_UNKNOWN.
  */
 bool key_state_lease(struct redis_conn *redis, const struct key_lease *lease, redis_done done,
                      void *arg);

@@ -1,78 +1,72 @@
 /*
- * receiver.c - web-hooks from MTConnect onto the broker; see receiver.h
+ * receiver.c - mtc-receiver: web-hooks from MTConnect onto the broker; see receiver.h
  *
  * Diagnostics: with web-hooks on, a missing secret or an address that can't be listened on refuses
  * to start; servers that are down are waited for.
  */
 #include "receiver.h"
-#include "base/secret.h"
-#include "hook.h"
-#include "suite/settings.h"
+#include "base/log.h"
 #include "base/xalloc.h"
+#include "hooks.h"
+#include "net/http_server.h"
+#include "registration.h"
+#include "secrets.h"
+#include "suite/settings.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #define HEADERS_MAX 16384 /* bytes */
 
-/* --- secrets --- */
+struct receiver {
+    struct service *service;
+    struct http_server *server;
+    struct hooks *hooks;
+    struct amqp_conn *broker;
+    struct publisher *publisher;
+    struct redis_conn *redis; /* NULL: done without */
+    struct machines *machines;
+    struct registration *registration; /* NULL: nothing to register */
+    struct signature_secret secrets[SIGNATURE_SECRETS];
+    struct receiver_metrics metrics;
+    bool draining;
+};
 
-static bool read_secret(struct signature_secret *secret, const char *path, char *error,
-                        size_t error_size)
+/* --- the broker --- */
+
+static void on_broker_up(void *arg)
 {
-    if (!*path) {
-        signature_secret_clear(secret);
-        return true;
-    }
-    char *text = secret_read(path, error, error_size);
-    if (!text)
-        return false;
-    bool ok = signature_secret_set(secret, text);
-    if (!ok)
-        snprintf(error, error_size, "%s: what follows whsec_ is no base64", path);
-    free(text);
-    return ok;
+    const struct receiver *receiver = arg;
+    publisher_declare_and_open(receiver->publisher,
+                               (int)receiver->service->config->topology_partitions);
 }
 
-static bool read_secrets(struct receiver *receiver, char *error, size_t error_size)
+static void on_broker_down(const char *reason, void *arg)
 {
-    const struct config *config = receiver->service->config;
-    if (!config->receiver_use_webhook || !config->receiver_require_signature)
-        return true;
-    if (!*config->receiver_secret_file && !*config->receiver_second_secret_file) {
-        snprintf(error, error_size,
-                 "receiver.secret_file is not set: with use_webhook on, a secret is needed, or "
-                 "require_signature = "
-                 "false");
-        return false;
-    }
-    return read_secret(&receiver->secrets[0], config->receiver_secret_file, error, error_size) &&
-           read_secret(&receiver->secrets[1], config->receiver_second_secret_file, error,
-                       error_size);
+    (void)reason; /* the connection has logged it */
+    const struct receiver *receiver = arg;
+    publisher_on_conn_down(receiver->publisher);
 }
 
-void receiver_reload(void *state)
+bool receiver_ready(const void *state, const char **why)
 {
-    struct receiver *receiver = state;
-    char error[256];
-    if (!read_secrets(receiver, error, sizeof error))
-        log_error("secret not read; going on with the one before", LF_S("reason", error));
-    if (receiver->registration)
-        registration_reload(receiver->registration);
+    const struct receiver *receiver = state;
+    *why = "no RabbitMQ";
+    return publisher_is_ready(receiver->publisher) && !publisher_is_blocked(receiver->publisher);
 }
 
-/* --- drain --- */
+/* --- drain: what is under way is finished, then the broker is left politely --- */
 
 static void on_broker_closed(void *arg)
 {
-    struct receiver *receiver = arg;
+    const struct receiver *receiver = arg;
     service_drained(receiver->service);
 }
 
-void receiver_on_idle(struct receiver *receiver)
+static void on_idle(void *arg)
 {
-    if (receiver->draining && receiver->under_way == 0)
-        publisher_close(receiver->publisher, on_broker_closed, receiver);
+    const struct receiver *receiver = arg;
+    if (receiver->draining)
+        amqp_conn_close(receiver->broker, on_broker_closed, arg);
 }
 
 void receiver_drain(void *state)
@@ -80,85 +74,114 @@ void receiver_drain(void *state)
     struct receiver *receiver = state;
     http_server_stop_listening(receiver->server);
     receiver->draining = true;
-    receiver_on_idle(receiver);
+    if (hooks_under_way(receiver->hooks) == 0)
+        on_idle(receiver);
 }
 
-/* --- start, stop, and what people ask --- */
-
-bool receiver_ready(const void *state, const char **why)
-{
-    const struct receiver *receiver = state;
-    *why = "no RabbitMQ";
-    return publisher_is_ready(receiver->publisher);
-}
+/* --- what people ask, and change --- */
 
 static void before_render(void *arg)
 {
-    struct receiver *receiver = arg;
-    metric_set(receiver->metrics.under_way, receiver->under_way);
+    const struct receiver *receiver = arg;
+    metric_set(receiver->metrics.under_way, hooks_under_way(receiver->hooks));
 }
 
-static struct metric *hooks_metric(struct metrics *all, const char *label)
+void receiver_reload(void *state)
 {
-    return metrics_add(all, METRIC_COUNTER, "mtc_receiver_hooks_total",
-                       "Web-hooks, by what they were answered", label);
+    struct receiver *receiver = state;
+    char error[256];
+    if (!secrets_read(receiver->secrets, receiver->service->config, error, sizeof error))
+        log_error("secret not read; going on with the one before", LF_S("reason", error));
+    if (receiver->registration)
+        registration_reload(receiver->registration);
 }
 
-static void add_metrics(struct receiver *receiver)
-{
-    struct metrics *all = receiver->service->metrics;
-    struct receiver_metrics *m = &receiver->metrics;
-    m->accepted = hooks_metric(all, "answer=\"accepted\"");
-    m->duplicate = hooks_metric(all, "answer=\"duplicate\"");
-    m->held = hooks_metric(all, "answer=\"in progress\"");
-    m->other = hooks_metric(all, "answer=\"other body\"");
-    m->refused = hooks_metric(all, "answer=\"refused\"");
-    m->unsigned_ = hooks_metric(all, "answer=\"bad signature\"");
-    m->unavailable = hooks_metric(all, "answer=\"unavailable\"");
-    static const char *const unchecked = "Web-hooks taken without a check";
-    m->unchecked_key = metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total", unchecked,
-                                   "check=\"key\"");
-    m->unchecked_machine = metrics_add(all, METRIC_COUNTER, "mtc_receiver_unchecked_total",
-                                       unchecked, "check=\"machine\"");
-    m->seconds = metrics_add(all, METRIC_HISTOGRAM, "mtc_receiver_seconds",
-                             "From a whole request to its answer", NULL);
-    m->under_way = metrics_add(all, METRIC_GAUGE, "mtc_receiver_under_way", "Web-hooks under way",
-                               NULL);
-    metrics_on_render(all, before_render, receiver);
-}
+/* --- start and stop --- */
 
-static bool start_all(struct receiver *receiver, char *error, size_t error_size)
+static bool connect_redis(struct receiver *receiver, char *error, size_t error_size)
 {
     struct service *service = receiver->service;
-    const struct config *config = service->config;
-    struct redis_conn_settings redis = settings_redis(service->config);
+    if (!*service->config->redis_url)
+        return true;
+    struct redis_conn_settings settings = settings_redis(service->config);
+    settings.timeout_ms = service->config->receiver_redis_timeout_ms;
+    receiver->redis = redis_conn_new(service->loop, service->resolver, &settings, error,
+                                     error_size);
+    return receiver->redis != NULL;
+}
+
+static bool connect_broker(struct receiver *receiver, char *error, size_t error_size)
+{
+    static const struct amqp_conn_events events = {.on_up = on_broker_up,
+                                                   .on_down = on_broker_down};
+    struct service *service = receiver->service;
+    struct amqp_conn_settings settings = settings_amqp(service->config, service->connection_name);
+    receiver->broker = amqp_conn_new(service->loop, service->resolver, &settings, &events, receiver,
+                                     error, error_size);
+    if (!receiver->broker)
+        return false;
+    receiver->publisher = publisher_new(receiver->broker, "a web-hook",
+                                        &(struct publisher_events){0}, NULL);
+    return true;
+}
+
+static bool start_registration(struct receiver *receiver, char *error, size_t error_size)
+{
+    const struct config *config = receiver->service->config;
+    if (!config->receiver_use_webhook || !*config->receiver_public_url)
+        return true;
+    receiver->registration = registration_new(receiver->service, &receiver->metrics, error,
+                                              error_size);
+    return receiver->registration != NULL;
+}
+
+static void make_hooks(struct receiver *receiver)
+{
+    const struct config *config = receiver->service->config;
+    struct hook_settings settings = {.loop = receiver->service->loop,
+                                     .redis = receiver->redis,
+                                     .publisher = receiver->publisher,
+                                     .machines = receiver->machines,
+                                     .metrics = &receiver->metrics,
+                                     .answer_within_ms = config->receiver_answer_within_ms,
+                                     .pending_max = config->receiver_pending_max,
+                                     .lease_ms = config->receiver_lease_ms,
+                                     .key_ttl_s = config->receiver_key_ttl_s};
+    struct hook_policy policy = {.use_webhook = config->receiver_use_webhook,
+                                 .require_signature = config->receiver_require_signature,
+                                 .secrets = receiver->secrets,
+                                 .tolerance_s = config->receiver_tolerance_s,
+                                 .cycle_time_max_s = config->receiver_cycle_time_max_s};
+    receiver->hooks = hooks_new(&settings, &policy, on_idle, receiver);
+}
+
+static bool listen_for_hooks(struct receiver *receiver, char *error, size_t error_size)
+{
+    const struct config *config = receiver->service->config;
     struct http_limits limits = {.body_max = (size_t)config->receiver_body_max,
                                  .connections_max = (unsigned)config->receiver_connections,
                                  .idle_s = (unsigned)config->receiver_idle_s,
                                  .request_s = (unsigned)config->receiver_request_s,
                                  .memory = HEADERS_MAX,
                                  .share_port = true};
-    redis.timeout_ms = config->receiver_redis_timeout_ms;
-    if (!read_secrets(receiver, error, error_size))
-        return false;
-    if (*config->redis_url) {
-        receiver->redis = redis_conn_new(service->loop, service->resolver, &redis, error,
-                                         error_size);
-        if (!receiver->redis)
-            return false;
-    }
-    receiver->machines = machines_new(service, error, error_size);
-    receiver->publisher = receiver->machines ? publisher_new(service, error, error_size) : NULL;
-    if (!receiver->publisher)
-        return false;
-    if (config->receiver_use_webhook && *config->receiver_public_url) {
-        receiver->registration = registration_new(service, error, error_size);
-        if (!receiver->registration)
-            return false;
-    }
-    receiver->server = http_server_new(service->loop, config->receiver_hook_listen, &limits,
-                                       hook_on_request, receiver, error, error_size);
+    receiver->server = http_server_new(receiver->service->loop, config->receiver_hook_listen,
+                                       &limits, hooks_on_request, receiver->hooks, error,
+                                       error_size);
     return receiver->server != NULL;
+}
+
+static bool start_all(struct receiver *receiver, char *error, size_t error_size)
+{
+    struct service *service = receiver->service;
+    if (!secrets_read(receiver->secrets, service->config, error, error_size) ||
+        !connect_redis(receiver, error, error_size))
+        return false;
+    receiver->machines = machines_new(service, error, error_size);
+    if (!receiver->machines || !connect_broker(receiver, error, error_size) ||
+        !start_registration(receiver, error, error_size))
+        return false;
+    make_hooks(receiver);
+    return listen_for_hooks(receiver, error, error_size);
 }
 
 void *receiver_start(struct service *service)
@@ -166,7 +189,8 @@ void *receiver_start(struct service *service)
     struct receiver *receiver = xcalloc(1, sizeof *receiver);
     char error[256] = "";
     receiver->service = service;
-    add_metrics(receiver);
+    receiver_metrics_register(&receiver->metrics, service->metrics);
+    metrics_on_render(service->metrics, before_render, receiver);
     if (!start_all(receiver, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
         receiver_stop(receiver);
@@ -175,24 +199,22 @@ void *receiver_start(struct service *service)
     if (!service->config->receiver_use_webhook)
         log_info("web-hooks are off: the route answers 404, and nothing is registered");
     else if (!receiver->registration)
-        log_warn(
-            "receiver.public_url is not set: web-hooks are taken, but MTConnect is not told where to "
-            "send them");
+        log_warn("receiver.public_url is not set: web-hooks are taken, "
+                 "but MTConnect is not told where to send them");
     return receiver;
 }
 
 void receiver_stop(void *state)
 {
     struct receiver *receiver = state;
-    receiver->stopping =
-        true; /* Redis answers what is under way with nothing; that is to have no effect */
+    hooks_stop(receiver->hooks); /* Redis tells all that wait for it that it is lost */
     http_server_free(receiver->server);
     registration_free(receiver->registration);
     redis_conn_free(receiver->redis);
     publisher_free(receiver->publisher);
+    amqp_conn_free(receiver->broker);
     machines_free(receiver->machines);
-    hook_free_all(receiver);
-    for (int i = 0; i < SIGNATURE_SECRETS; i++)
-        signature_secret_clear(&receiver->secrets[i]);
+    hooks_free(receiver->hooks);
+    secrets_clear(receiver->secrets);
     free(receiver);
 }

@@ -1,51 +1,25 @@
 /*
- * receiver.h - web-hooks from MTConnect onto the broker
+ * receiver.h - mtc-receiver: web-hooks from MTConnect onto the broker
  *
- *   receiver.c      listening, start, drain, secrets
- *   hook.c          one web-hook, from its arrival to its answer
- *   hook_body.c, signature.c, problem.c   what it must be, and how it is told that it is not
- *   key_state.c     idempotency keys in Redis
- *   machines.c      which machines there are
- *   publisher.c     confirmed publishing
- *   registration.c  POST /api/v1/webhooks
+ *   receiver      the wiring: start, ready, drain, reload, stop
+ *   hooks         all web-hooks: taken, refused, or under way
+ *   hook          one that passed the checks: machine, key, broker, answer
+ *   hook_checks   what must be right before anything happens: route, signature, type, key, body
+ *   hook_body     the body: as it comes, and as it goes on to mtc.cycle-times
+ *   hook_answer   what it is answered with, counted and timed
+ *   signature     HMAC over time and body; secrets: from their files
+ *   problem       errors as application/problem+json
+ *   key_state     idempotency keys in Redis
+ *   machines      which machines there are
+ *   registration  tells MTConnect where its web-hooks go
+ *
+ * These are the callbacks of service_description; see suite/service.h.
  */
 #ifndef MTC_RECEIVER_H
 #define MTC_RECEIVER_H
 
-#include "net/http_server.h"
-#include "base/log.h"
-#include "machines.h"
-#include "publisher.h"
-#include "net/redis_conn.h"
-#include "registration.h"
 #include "suite/service.h"
-#include "signature.h"
 
-struct receiver_metrics {
-    struct metric *accepted, *duplicate, *held, *other, *refused, *unsigned_, *unavailable;
-    struct metric *unchecked_key, *unchecked_machine, *seconds, *under_way;
-};
-
-struct receiver {
-    struct service *service;
-    struct http_server *server;
-    struct redis_conn *redis; /* NULL: done without */
-    struct publisher *publisher;
-    struct machines *machines;
-    struct registration *registration; /* NULL: nothing to register */
-    struct signature_secret secrets[SIGNATURE_SECRETS];
-    struct log_limit no_redis, refusals;
-    unsigned long long next_token;
-    struct hook *hooks; /* not answered, or waiting for a callback */
-    int under_way;      /* how many */
-    bool draining, stopping;
-    struct receiver_metrics metrics;
-};
-
-/* The last hook under way is gone; a drain may wait for that. */
-void receiver_on_idle(struct receiver *receiver);
-
-/* The callbacks of service_description; see service.h. */
 void *receiver_start(struct service *service);
 bool receiver_ready(const void *state, const char **why);
 void receiver_drain(void *state);

@@ -7,14 +7,16 @@
 #ifndef MTC_REGISTRATION_H
 #define MTC_REGISTRATION_H
 
+#include "suite/program_metrics.h"
 #include "suite/service.h"
 
 struct registration;
 
-/* NULL with a message if the API key can't be read. */
-struct registration *registration_new(struct service *service, char *error, size_t error_size);
-void registration_free(struct registration *registration);
-bool registration_is_done(const struct registration *registration);
+/* Borrows both for its life. NULL with a message if the API key can't be read. */
+struct registration *registration_new(struct service *service,
+                                      const struct receiver_metrics *metrics, char *error,
+                                      size_t error_size);
+void registration_free(struct registration *registration);   /* NULL is fine */
 void registration_reload(struct registration *registration); /* reads the API key again */
 
 #endif

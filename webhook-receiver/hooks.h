@@ -1,0 +1,28 @@
+/*
+ * hooks.h - all web-hooks: taken from the HTTP server, refused, or under way
+ *
+ * A request that fails the checks (hook_checks.h) is answered at once; any other becomes a hook
+ * (hook.h) and is under way until it is answered and nothing it asked for is outstanding.
+ */
+#ifndef MTC_HOOKS_H
+#define MTC_HOOKS_H
+
+#include "hook.h"
+
+struct hooks;
+
+/* on_idle: the last hook under way is over, also from inside hooks_on_request(). */
+struct hooks *hooks_new(const struct hook_settings *settings, const struct hook_policy *policy,
+                        void (*on_idle)(void *arg), void *arg);
+
+/* Before the servers of the settings are freed: what they call back then has no effect. */
+void hooks_stop(struct hooks *hooks);
+/* After they were freed. What is still under way is dropped without an answer. */
+void hooks_free(struct hooks *hooks);
+
+/* For http_server_new(); arg is the struct hooks. */
+void hooks_on_request(struct http_exchange *exchange, void *arg);
+
+int hooks_under_way(const struct hooks *hooks);
+
+#endif
