@@ -9,23 +9,23 @@
 
 #define SWEEP_MS 1000
 
-struct link {
+struct http_link {
     int fd;
     int64_t since_ms; /* accepted, or done with its last request */
     bool busy, closing;
-    struct link *next, *previous;
+    struct http_link *next, *previous;
 };
 
 struct http_links {
-    struct link *oldest, *youngest; /* by since_ms */
+    struct http_link *oldest, *youngest; /* by since_ms */
     unsigned count, most;
     int64_t request_ms;
     struct timer *sweep, *freed;
-    void (*again)(void *arg);
+    void (*on_place_free)(void *arg);
     void *arg;
 };
 
-static void append(struct http_links *links, struct link *link)
+static void append(struct http_links *links, struct http_link *link)
 {
     link->since_ms = mono_ms();
     link->next = NULL;
@@ -37,7 +37,7 @@ static void append(struct http_links *links, struct link *link)
     links->youngest = link;
 }
 
-static void take_out(struct http_links *links, struct link *link)
+static void take_out(struct http_links *links, struct http_link *link)
 {
     if (link->previous)
         link->previous->next = link->next;
@@ -50,13 +50,13 @@ static void take_out(struct http_links *links, struct link *link)
 }
 
 /* libmicrohttpd sees the end of the stream and cleans up. */
-static void close_link(struct link *link)
+static void close_link(struct http_link *link)
 {
     link->closing = true;
     shutdown(link->fd, SHUT_RDWR);
 }
 
-static bool is_silent(const struct link *link)
+static bool is_silent(const struct http_link *link)
 {
     return !link->busy && !link->closing;
 }
@@ -71,44 +71,34 @@ static void make_room(struct http_links *links)
 {
     if (!is_nearly_full(links))
         return;
-    struct link *link = links->oldest;
+    struct http_link *link = links->oldest;
     while (link && !is_silent(link))
         link = link->next;
     if (link)
         close_link(link);
 }
 
-void http_links_on_connection(void *arg, struct MHD_Connection *connection, void **context,
-                              enum MHD_ConnectionNotificationCode what)
+struct http_link *http_links_add(struct http_links *links, int fd)
 {
-    struct http_links *links = arg;
-    struct link *link = *context;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-            connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        link = xcalloc(1, sizeof *link);
-        link->fd = info ? info->connect_fd : -1;
-        *context = link;
-        make_room(links);
-        append(links, link);
-        links->count++;
-    } else if (link) {
-        if (is_nearly_full(links))
-            timer_soon(links->freed);
-        take_out(links, link);
-        links->count--;
-        free(link);
-        *context = NULL;
-    }
+    struct http_link *link = xcalloc(1, sizeof *link);
+    link->fd = fd;
+    make_room(links);
+    append(links, link);
+    links->count++;
+    return link;
 }
 
-void http_links_set_busy(struct http_links *links, struct MHD_Connection *connection, bool busy)
+void http_links_remove(struct http_links *links, struct http_link *link)
 {
-    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
-        connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    struct link *link = info ? info->socket_context : NULL;
-    if (!link)
-        return;
+    if (is_nearly_full(links))
+        timer_soon(links->freed);
+    take_out(links, link);
+    links->count--;
+    free(link);
+}
+
+void http_links_set_busy(struct http_links *links, struct http_link *link, bool busy)
+{
     link->busy = busy;
     take_out(links, link);
     append(links, link);
@@ -118,7 +108,8 @@ static void on_sweep(void *arg)
 {
     struct http_links *links = arg;
     int64_t limit = mono_ms() - links->request_ms;
-    for (struct link *link = links->oldest; link && link->since_ms < limit; link = link->next) {
+    for (struct http_link *link = links->oldest; link && link->since_ms < limit;
+         link = link->next) {
         if (is_silent(link))
             close_link(link);
     }
@@ -127,15 +118,15 @@ static void on_sweep(void *arg)
 static void on_freed(void *arg)
 {
     struct http_links *links = arg;
-    links->again(links->arg);
+    links->on_place_free(links->arg);
 }
 
 struct http_links *http_links_new(struct loop *loop, unsigned most, unsigned request_s,
-                                  void (*again)(void *arg), void *arg)
+                                  void (*on_place_free)(void *arg), void *arg)
 {
     struct http_links *links = xcalloc(1, sizeof *links);
     links->most = most;
-    links->again = again;
+    links->on_place_free = on_place_free;
     links->arg = arg;
     links->freed = timer_new(loop, on_freed, links);
     links->request_ms = (int64_t)request_s * 1000;

@@ -1,20 +1,20 @@
 /* http_server.c - libmicrohttpd inside the program's own event loop; see http_server.h */
 #include "net/http_server.h"
-#include "base/clock.h"
 #include "base/timer.h"
-#include "net/http_links.h"
 #include "base/xalloc.h"
+#include "net/http_links.h"
+#include "net/listen.h"
 
 #include <event2/event.h>
 #include <microhttpd.h>
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
+
+#define CONNECTIONS_DEFAULT 1024
+#define MEMORY_DEFAULT      ((size_t)32 * 1024)
 
 enum progress {
     READING,   /* the body is coming in */
@@ -48,6 +48,32 @@ struct http_server {
     struct http_exchange *open;
 };
 
+/* --- connections --- */
+
+/* For MHD_OPTION_NOTIFY_CONNECTION; arg is the struct http_links. */
+static void on_connection(void *arg, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+            connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        *context = http_links_add(arg, info ? info->connect_fd : -1);
+    } else if (*context) {
+        http_links_remove(arg, *context);
+        *context = NULL;
+    }
+}
+
+static void set_busy(struct http_server *server, struct MHD_Connection *connection, bool busy)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+        connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    if (info && info->socket_context)
+        http_links_set_busy(server->links, info->socket_context, busy);
+}
+
+/* --- exchanges --- */
+
 static struct http_exchange *exchange_new(struct http_server *server,
                                           struct MHD_Connection *connection, const char *method,
                                           const char *path)
@@ -72,7 +98,7 @@ static void on_exchange_completed(void *arg, struct MHD_Connection *connection, 
     struct http_exchange *exchange = *state;
     if (!exchange)
         return;
-    http_links_set_busy(server->links, connection, false);
+    set_busy(server, connection, false);
     if (exchange->previous)
         exchange->previous->next = exchange->next;
     else
@@ -147,7 +173,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     }
     if (exchange->progress == READING) {
         exchange->progress = HANDLED;
-        http_links_set_busy(server->links, connection, true);
+        set_busy(server, connection, true);
         if (exchange->too_large)
             refuse_large(exchange);
         else
@@ -160,6 +186,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     }
     return give_answer(exchange);
 }
+
+/* --- the daemon --- */
 
 /* Lets the daemon work, then asks it when it wants to be called at the latest. */
 static void run_daemon(struct http_server *server)
@@ -184,60 +212,19 @@ static void on_due(void *arg)
     run_daemon(arg);
 }
 
-/* "127.0.0.1:80" or "[::1]:80"; libevent's own parser refuses port 0. */
-static bool parse_address(const char *address, struct sockaddr_storage *where, socklen_t *len)
+/* The descriptor that says when the daemon has something to do, or -1 if it can't be started. */
+static int start_daemon(struct http_server *server, int listen_fd, unsigned connections)
 {
-    char host[64];
-    const char *colon = strrchr(address, ':');
-    char *end;
-    unsigned long port = colon ? strtoul(colon + 1, &end, 10) : 0;
-    if (!colon || end == colon + 1 || *end || port > 65535 ||
-        (size_t)(colon - address) >= sizeof host)
-        return false;
-    memcpy(host, address, (size_t)(colon - address));
-    host[colon - address] = '\0';
-    memset(where, 0, sizeof *where);
-    struct sockaddr_in *v4 = (struct sockaddr_in *)where;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)where;
-    size_t host_len = strlen(host);
-    if (host_len > 2 && host[0] == '[' && host[host_len - 1] == ']') {
-        host[host_len - 1] = '\0';
-        v6->sin6_family = AF_INET6;
-        v6->sin6_port = htons((uint16_t)port);
-        *len = sizeof *v6;
-        return inet_pton(AF_INET6, host + 1, &v6->sin6_addr) == 1;
-    }
-    v4->sin_family = AF_INET;
-    v4->sin_port = htons((uint16_t)port);
-    *len = sizeof *v4;
-    return inet_pton(AF_INET, host, &v4->sin_addr) == 1;
-}
-
-/* A listening socket for "host:port", or -1 with a message. */
-static int listen_on(const char *address, bool share, unsigned *port, char *error,
-                     size_t error_size)
-{
-    struct sockaddr_storage where;
-    socklen_t len;
-    if (!parse_address(address, &where, &len)) {
-        snprintf(error, error_size, "\"%s\" is no numeric address and port", address);
-        return -1;
-    }
-    int fd = socket(where.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    int on = 1;
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        (share && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
-        bind(fd, (struct sockaddr *)&where, len) != 0 || listen(fd, 1024) != 0) {
-        snprintf(error, error_size, "cannot listen on %s: %s", address, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return -1;
-    }
-    socklen_t got = sizeof where;
-    if (getsockname(fd, (struct sockaddr *)&where, &got) == 0)
-        *port = ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
-                                                  : ((struct sockaddr_in *)&where)->sin_port);
-    return fd;
+    size_t memory = server->limits.memory ? server->limits.memory : MEMORY_DEFAULT;
+    server->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
+        MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed,
+        server, MHD_OPTION_CONNECTION_TIMEOUT, server->limits.idle_s, MHD_OPTION_CONNECTION_LIMIT,
+        connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, server->links, MHD_OPTION_END);
+    const union MHD_DaemonInfo *info =
+        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    return info ? info->epoll_fd : -1;
 }
 
 struct http_server *http_server_new(struct loop *loop, const char *address,
@@ -253,25 +240,17 @@ struct http_server *http_server_new(struct loop *loop, const char *address,
     server->handler = handler;
     server->arg = arg;
     server->port = port;
-    unsigned connections = limits->connections_max ? limits->connections_max : 1024;
-    size_t memory = limits->memory ? limits->memory : (size_t)32 * 1024;
+    unsigned connections = limits->connections_max ? limits->connections_max : CONNECTIONS_DEFAULT;
     server->links = http_links_new(loop, connections, limits->request_s, on_due, server);
-    server->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, server,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_exchange_completed, server,
-        MHD_OPTION_CONNECTION_TIMEOUT, limits->idle_s, MHD_OPTION_CONNECTION_LIMIT, connections,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_NOTIFY_CONNECTION,
-        http_links_on_connection, server->links, MHD_OPTION_END);
-    const union MHD_DaemonInfo *info =
-        server->daemon ? MHD_get_daemon_info(server->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
-    if (!info) {
+    int epoll_fd = start_daemon(server, fd, connections);
+    if (epoll_fd < 0) {
         snprintf(error, error_size, "cannot start the HTTP server on %s", address);
         close(fd);
         http_links_free(server->links);
         free(server);
         return NULL;
     }
-    server->readable = event_new(loop_events(loop), info->epoll_fd, EV_READ | EV_PERSIST, on_socket,
+    server->readable = event_new(loop_events(loop), epoll_fd, EV_READ | EV_PERSIST, on_socket,
                                  server);
     server->timeout = timer_new(loop, on_due, server);
     if (!server->readable)
@@ -312,6 +291,8 @@ unsigned http_server_port(const struct http_server *server)
     return server->port;
 }
 
+/* --- what a handler asks of an exchange, and its answer --- */
+
 const char *http_method(const struct http_exchange *exchange)
 {
     return exchange->method;
@@ -351,8 +332,7 @@ static void finish(struct http_exchange *exchange)
     exchange->progress = ANSWERED;
     if (resume) {
         MHD_resume_connection(exchange->connection);
-        /* A daemon without threads does not wake by itself; and nothing may run inside the
-         * caller. */
+        /* A daemon without threads does not wake by itself, and nothing may run in the caller. */
         timer_soon(exchange->server->timeout);
     }
 }

@@ -7,11 +7,14 @@
  *
  * An exchange belongs to the server. Its strings live until it is answered; after http_reply() it
  * is not to be touched. Exchanges still open when the server is freed are closed without an answer.
+ *
+ * Source: libmicrohttpd manual, https://www.gnu.org/software/libmicrohttpd/manual/
  */
 #ifndef MTC_HTTP_SERVER_H
 #define MTC_HTTP_SERVER_H
 
 #include "base/loop.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -22,15 +25,18 @@ struct MHD_Response;
 typedef void (*http_handler)(struct http_exchange *exchange, void *arg);
 
 struct http_limits {
-    size_t body_max; /* bytes; a larger body is answered 413 and not kept */
-    unsigned
-        connections_max; /* 0: 1024; when they are nearly used up, those silent longest are closed */
-    unsigned idle_s;     /* a connection without a byte for this long is closed; 0: never */
-    unsigned
-        request_s; /* so is one that brings no whole request for this long, byte by byte or not; 0: never */
-    size_t memory; /* bytes for the headers of a connection; 0: libmicrohttpd's default */
-    bool
-        share_port; /* several processes may listen on the address; the kernel spreads connections */
+    /* Bytes; a larger body is answered 413 and not kept. */
+    size_t body_max;
+    /* 0: 1024. When they are nearly used up, those silent for longest are closed. */
+    unsigned connections_max;
+    /* A connection without a byte for this many seconds is closed; 0: never. */
+    unsigned idle_s;
+    /* So is one that brings no whole request for this many, byte by byte or not; 0: never. */
+    unsigned request_s;
+    /* Bytes for the headers of a connection; 0: 32 KiB. */
+    size_t memory;
+    /* Several processes may listen on the address; the kernel spreads connections among them. */
+    bool share_port;
 };
 
 /*
@@ -40,7 +46,7 @@ struct http_limits {
 struct http_server *http_server_new(struct loop *loop, const char *address,
                                     const struct http_limits *limits, http_handler handler,
                                     void *arg, char *error, size_t error_size);
-void http_server_free(struct http_server *server);
+void http_server_free(struct http_server *server); /* NULL is fine */
 unsigned http_server_port(const struct http_server *server);
 
 /* No new connections from now on; those that are open go on. */
@@ -48,10 +54,11 @@ void http_server_stop_listening(struct http_server *server);
 
 const char *http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange);
-const char *http_body(const struct http_exchange *exchange,
-                      size_t *len); /* NUL-terminated besides */
+/* NUL-terminated besides. */
+const char *http_body(const struct http_exchange *exchange, size_t *len);
 const char *http_header(const struct http_exchange *exchange, const char *name); /* or NULL */
 const char *http_query(const struct http_exchange *exchange, const char *name);  /* or NULL */
+/* The connection's socket, or -1; for who wants to break the protocol on purpose. */
 int http_fd(const struct http_exchange *exchange);
 
 struct http_extra { /* a response header */
