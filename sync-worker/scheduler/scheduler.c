@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "intake.h"
 #include "base/log.h"
-#include "run.h"
+#include "pull.h"
 #include "suite/settings.h"
 #include "suite/topology.h"
 #include "base/xalloc.h"

@@ -2,7 +2,7 @@
  * scheduler.h - election, the pull that is due, and what web-hooks brought
  *
  *   scheduler.c  connections, election, what the one PostgreSQL session does next
- *   run.c        one pull: asking all machines
+ *   pull.c       one pull: asking all machines
  *   intake.c     mtc.cycle-times: what web-hooks brought
  *   answer.c, batch.c, newest.c: what their names say
  *

@@ -1,10 +1,10 @@
 /*
- * run.c - one pull: asks MTConnect for the cycle time of every active machine; see run.h
+ * pull.c - one pull: asks MTConnect for the cycle time of every active machine; see pull.h
  *
  * Diagnostics: a machine that fails is a warning with its name when it is asked again, an error
  * when it is given up.
  */
-#include "run.h"
+#include "pull.h"
 #include "answer.h"
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 /*
- * run.h - one pull: asks MTConnect for the cycle time of every active machine
+ * pull.h - one pull: asks MTConnect for the cycle time of every active machine
  *
  * A bounded number of machines is asked at the same time. One that does not answer is asked again
  * after scheduler.retry_delays_s while the others go on; one that is unknown there, or answers
@@ -8,8 +8,8 @@
  *
  * Between pulls the entity tags of the answers are kept, so that an unchanged one costs a 304.
  */
-#ifndef MTC_RUN_H
-#define MTC_RUN_H
+#ifndef MTC_PULL_H
+#define MTC_PULL_H
 
 #include "batch.h"
 #include "net/http_client.h"
