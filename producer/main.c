@@ -5,21 +5,26 @@
 
 #include <string.h>
 
-static const char *import_path;
-static bool import_strict;
+struct choices {
+    const char *import_path; /* NULL: relay */
+    bool import_strict;
+};
 
-static bool on_switch(const char *name, const char *argument)
+static bool on_switch(const char *name, const char *argument, void *arg)
 {
+    struct choices *choices = arg;
     if (strcmp(name, "import") == 0)
-        import_path = argument;
+        choices->import_path = argument;
     else
-        import_strict = true;
+        choices->import_strict = true;
     return true;
 }
 
-static int run_instead(const struct config *config)
+static int run_instead(const struct config *config, const void *arg)
 {
-    return import_path ? import_run(config, import_path, import_strict) : -1;
+    const struct choices *choices = arg;
+    return choices->import_path ? import_run(config, choices->import_path, choices->import_strict)
+                                : -1;
 }
 
 int main(int argc, char **argv)
@@ -30,12 +35,14 @@ int main(int argc, char **argv)
         {"strict", NULL, "with --import: all lines or none"},
         {0},
     };
-    static const struct service_description description = {
+    struct choices choices = {0};
+    const struct service_description description = {
         .name = "mtc-producer",
         .summary =
             "Relays the outbox in PostgreSQL to RabbitMQ, and the outcomes back into the ledger.",
         .listen_option = offsetof(struct config, producer_listen),
         .switches = switches,
+        .choices = &choices,
         .on_switch = on_switch,
         .run_instead = run_instead,
         .start = producer_start,

@@ -99,7 +99,8 @@ static struct arguments parse_arguments(int argc, char **argv,
             usage(description, stdout);
             arguments.exit_status = 0;
         } else if (option >= OPT_SWITCH && description->switches) {
-            if (!description->on_switch(description->switches[option - OPT_SWITCH].name, optarg))
+            if (!description->on_switch(description->switches[option - OPT_SWITCH].name, optarg,
+                                        description->choices))
                 arguments.exit_status = 2;
         } else {
             fprintf(stderr, "try '%s --help'\n", description->name);
@@ -234,11 +235,12 @@ static bool start(struct running *running)
     service->metrics = metrics_new();
     service->worker_name = running->worker_name;
     service->connection_name = running->connection_name;
+    service->choices = running->description->choices;
     watch_signals(running);
 
     const char *address = *(char *const *)((char *)&running->config +
                                            running->description->listen_option);
-    bool brief = running->description->is_brief && running->description->is_brief();
+    bool brief = running->description->is_brief && running->description->is_brief(service->choices);
     if (*address && !brief) {
         char error[256];
         running->admin = admin_new(service->loop, address, service->metrics, is_ready, running,
@@ -311,7 +313,9 @@ int service_main(int argc, char **argv, const struct service_description *descri
         enum log_level level;
         if (log_level_parse(running.config.log_level, &level))
             log_set_level(level);
-        status = description->run_instead ? description->run_instead(&running.config) : -1;
+        status = description->run_instead
+                     ? description->run_instead(&running.config, description->choices)
+                     : -1;
         if (status < 0)
             status = serve(&running);
     }

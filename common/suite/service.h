@@ -28,6 +28,7 @@ struct service { /* borrowed by the program for its whole life */
     struct metrics *metrics;
     const char *worker_name;
     const char *connection_name; /* "<program> <worker name>", for management UIs */
+    const void *choices;         /* what the program's own switches chose; see below */
 };
 
 struct service_switch { /* a command-line option of the program's own */
@@ -41,12 +42,14 @@ struct service_description {
     size_t listen_option; /* offset in struct config of the char * that says where /metrics is */
     const struct service_switch *switches; /* ends with a NULL name; or NULL */
     /*
-     * Called for each switch given. run_instead then may do a job of its own instead of serving,
-     * and returns the exit status, or -1 to serve. Both may be NULL.
+     * on_switch is called for each switch given, and notes it in choices, the program's own struct.
+     * run_instead then may do a job of its own instead of serving, and returns the exit status, or
+     * -1 to serve. is_brief: it does one job and ends, and listens nowhere. Each may be NULL.
      */
-    bool (*on_switch)(const char *name, const char *argument);
-    int (*run_instead)(const struct config *config);
-    bool (*is_brief)(void); /* true: it does one job and ends, and listens nowhere; may be NULL */
+    void *choices;
+    bool (*on_switch)(const char *name, const char *argument, void *choices);
+    int (*run_instead)(const struct config *config, const void *choices);
+    bool (*is_brief)(const void *choices);
     void *(*start)(struct service *service); /* NULL: cannot start, and it said why in the log */
     bool (*ready)(const void *state, const char **why); /* why: what is missing */
     void (*drain)(void *state);

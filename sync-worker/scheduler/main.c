@@ -2,12 +2,17 @@
 #include "scheduler.h"
 #include "suite/service.h"
 
-static bool on_switch(const char *name, const char *argument)
+static bool on_switch(const char *name, const char *argument, void *choices)
 {
     (void)name; /* there is one */
     (void)argument;
-    scheduler_once();
+    ((struct scheduler_choices *)choices)->once = true;
     return true;
+}
+
+static bool is_once(const void *choices)
+{
+    return ((const struct scheduler_choices *)choices)->once;
 }
 
 int main(int argc, char **argv)
@@ -17,14 +22,16 @@ int main(int argc, char **argv)
          "make one pull now, whenever the last was, and exit: 0 if any machine answered"},
         {0},
     };
-    static const struct service_description description = {
+    struct scheduler_choices choices = {.once = false};
+    const struct service_description description = {
         .name = "mtc-scheduler",
         .summary =
             "Pulls the machines' cycle times from MTConnect, and applies what web-hooks brought.",
         .listen_option = offsetof(struct config, scheduler_listen),
         .switches = switches,
+        .choices = &choices,
         .on_switch = on_switch,
-        .is_brief = scheduler_is_once,
+        .is_brief = is_once,
         .start = scheduler_start,
         .ready = scheduler_ready,
         .drain = scheduler_drain,

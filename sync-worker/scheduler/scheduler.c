@@ -31,7 +31,7 @@ struct scheduler {
     struct pg_conn *pg;
     struct amqp_conn *conn; /* NULL with --once */
     struct topology *topology;
-    bool broker_ready, draining;
+    bool once, broker_ready, draining;
     enum mode mode;
     struct run *run;
     struct intake *intake;
@@ -46,18 +46,6 @@ struct scheduler {
     struct scheduler_metrics metrics;
 };
 
-static bool once;
-
-void scheduler_once(void)
-{
-    once = true;
-}
-
-bool scheduler_is_once(void)
-{
-    return once;
-}
-
 static void pump(struct scheduler *scheduler);
 
 static void arm(struct scheduler *scheduler, int64_t ms)
@@ -68,7 +56,7 @@ static void arm(struct scheduler *scheduler, int64_t ms)
 static void on_timer(void *arg)
 {
     struct scheduler *scheduler = arg;
-    if (once && scheduler->mode == OFFLINE && mono_ms() >= scheduler->once_until_ms) {
+    if (scheduler->once && scheduler->mode == OFFLINE && mono_ms() >= scheduler->once_until_ms) {
         log_error("PostgreSQL is not there; no pull was made");
         service_finish(scheduler->service, 1);
         return;
@@ -134,7 +122,7 @@ static void on_due(const PGresult *result, const struct pg_error *error, void *a
     if (!is_answer(scheduler, error))
         return;
     scheduler->ask_due = false;
-    set_due(scheduler, once ? 0 : strtod(PQgetvalue(result, 0, 0), NULL));
+    set_due(scheduler, scheduler->once ? 0 : strtod(PQgetvalue(result, 0, 0), NULL));
     pump(scheduler);
 }
 
@@ -188,7 +176,7 @@ static void finish_run(struct scheduler *scheduler, bool recorded)
     metric_set(scheduler->metrics.failing, summary.failed);
     if (recorded)
         metric_set(scheduler->metrics.last_run, (double)utc_us() / 1e6);
-    if (once) {
+    if (scheduler->once) {
         service_finish(scheduler->service, recorded ? 0 : 1);
         return;
     }
@@ -334,12 +322,12 @@ static void on_lock(const PGresult *result, const struct pg_error *error, void *
         scheduler->mode = ACTIVE;
         scheduler->ask_due = true;
         metric_set(scheduler->metrics.active, 1);
-        if (!once)
+        if (!scheduler->once)
             log_info("active: pulling cycle times, and applying what web-hooks bring");
         if (scheduler->broker_ready)
             intake_start(scheduler->intake, scheduler->conn);
         pump(scheduler);
-    } else if (once) {
+    } else if (scheduler->once) {
         log_error("no pull was made: another mtc-scheduler is active");
         service_finish(scheduler->service, 1);
     } else {
@@ -384,7 +372,7 @@ static void on_pg_down(const char *reason, void *arg)
     run_abort(scheduler->run);
     intake_stop(scheduler->intake);
     newest_clear(&scheduler->newest);
-    if (once)
+    if (scheduler->once)
         arm(scheduler, scheduler->once_until_ms - mono_ms());
 }
 
@@ -531,7 +519,7 @@ static bool connect_all(struct scheduler *scheduler, char *error, size_t error_s
     run_set_api_key(scheduler->run, scheduler->api_key_header);
     scheduler->pg = pg_conn_new(service->loop, service->resolver, &pg, &pg_events, scheduler, error,
                                 error_size);
-    if (!scheduler->pg || once)
+    if (!scheduler->pg || scheduler->once)
         return scheduler->pg != NULL;
     scheduler->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &amqp_events,
                                     scheduler, error, error_size);
@@ -543,6 +531,7 @@ void *scheduler_start(struct service *service)
     struct scheduler *scheduler = xcalloc(1, sizeof *scheduler);
     char error[256] = "";
     scheduler->service = service;
+    scheduler->once = ((const struct scheduler_choices *)service->choices)->once;
     scheduler->due_ms = INT64_MAX;
     scheduler->timer = timer_new(service->loop, on_timer, scheduler);
     add_metrics(scheduler);
@@ -554,7 +543,7 @@ void *scheduler_start(struct service *service)
         scheduler_stop(scheduler);
         return NULL;
     }
-    if (once) {
+    if (scheduler->once) {
         scheduler->once_until_ms = mono_ms() + ONCE_LIMIT_MS;
         arm(scheduler, ONCE_LIMIT_MS);
     }

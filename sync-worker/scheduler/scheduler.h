@@ -23,9 +23,11 @@ struct scheduler_metrics {
     struct metric *changed, *same, *older, *hooks, *dead;
 };
 
+struct scheduler_choices { /* service->choices */
+    bool once;             /* one pull, then the end */
+};
+
 /* The callbacks of service_description; see service.h. */
-void scheduler_once(void); /* to be called before the start: one pull, then the end */
-bool scheduler_is_once(void);
 void *scheduler_start(struct service *service);
 bool scheduler_ready(const void *state, const char **why);
 void scheduler_drain(void *state);
