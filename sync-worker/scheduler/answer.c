@@ -1,5 +1,4 @@
-/* answer.c - what MTConnect says of a machine's cycle time, in either of its two shapes; see
- * answer.h */
+/* answer.c - what MTConnect says of a machine's cycle time, in either shape; see answer.h */
 #include "answer.h"
 #include "base/rfc3339.h"
 

@@ -1,9 +1,11 @@
 /*
  * answer.h - what MTConnect says of a machine's cycle time, in either of its two shapes
  *
- *   the plan's      {"last_cycle_time": 298.2}, with or without machine_id and observed_at
- *   the deployed's  {"machineId": "SR-26", "totalRecords": 2, "data": [{"timestamp": "...", "cycleTime":
- * 298.2}]}, newest first; totalRecords 0 means that nothing is known yet
+ *   the plan's      {"last_cycle_time": 298.2}
+ *                   with or without machine_id and observed_at
+ *   the deployed's  {"machineId": "SR-26", "totalRecords": 2,
+ *                    "data": [{"timestamp": "...", "cycleTime": 298.2}, ...]}
+ *                   newest first; totalRecords 0 means that nothing is known yet
  *
  * Anything else is a breach of contract and said to be one; see contract/mtconnect.yaml.
  */
