@@ -5,458 +5,279 @@
  * when it is given up.
  */
 #include "pull.h"
-#include "answer.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "version.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
+#include "reply.h"
+#include "turns.h"
 
-#include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <uthash.h>
 
 #define GIVE_UP_AFTER 64 /* failures, and not one answer, that say MTConnect is not there */
 
-struct machine {
-    int id;
-    char *name, *url;
-    char *etag, *why;     /* why: it has failed */
-    struct answer answer; /* the last good one, for a 304 */
-    int64_t asked_us;
-    int attempts;
-    bool repeated, listed;
-    struct run *run;
-    struct timer *timer;
-    struct machine *next; /* in the queue of those to be asked */
-    UT_hash_handle hh;
-};
-
-struct run {
-    struct service *service;
-    struct scheduler_metrics *metrics;
-    struct newest *newest;
-    void (*changed)(void *arg);
+struct pull {
+    const struct config *config;
+    struct pull_parts parts;
+    void (*on_quiet)(void *arg);
     void *arg;
-    struct http_client *http;
-    struct timer *turn;
-    const char *api_key_header;
-    struct machine *table; /* all machines ever asked and still active */
-    struct machine *first, **last;
+    struct timer *next_turn;
+    struct machine_list machines;
+    struct turns *turns;
     struct batch batch;
-    bool under_way;
+    bool under_way, stopped;
     int64_t started_ms;
-    int asked, answered, failed, waiting, failures; /* waiting: for their next attempt */
-    char *stopped;
+    int answered;
+    int failures; /* attempts that may succeed later, and did not */
 };
 
 /* Asks whoever is next, as soon as the callback of the request that made room is over. */
-static void go_on(struct run *run)
+static void go_on(void *arg)
 {
-    timer_soon(run->turn);
+    struct pull *pull = arg;
+    timer_soon(pull->next_turn);
 }
 
-/* --- how a machine's turn ends --- */
+/* --- answers --- */
 
-static void give_up(struct run *run, struct machine *machine, enum failure failure, const char *why)
+static void take_value(struct pull *pull, const struct turn *turn)
 {
-    metric_add(run->metrics->failures[failure], 1);
-    log_error("machine not pulled", LF_S("machine", machine->name),
-              LF_I("attempt", machine->attempts), LF_S("reason", why));
-    machine->why = xstrdup(why);
-    run->failed++;
-    metric_add(run->metrics->failed, 1);
-}
-
-static void take_value(struct run *run, struct machine *machine)
-{
+    struct pull_parts *parts = &pull->parts;
+    const struct machine *machine = turn->machine;
     const struct answer *answer = &machine->answer;
-    int64_t observed_us = answer->observed_us ? answer->observed_us : machine->asked_us;
-    if (newest_is_stale(run->newest, machine->id, observed_us)) {
-        metric_add(run->metrics->older, 1);
+    int64_t observed_us = answer->observed_us ? answer->observed_us : turn->asked_us;
+    if (newest_is_stale(parts->newest, machine->id, observed_us)) {
+        metric_add(parts->metrics->older, 1);
         return;
     }
-    newest_note(run->newest, machine->id, observed_us);
-    batch_add(&run->batch, machine->id, answer->seconds, observed_us);
+    newest_note(parts->newest, machine->id, observed_us);
+    batch_add(&pull->batch, machine->id, answer->seconds, observed_us);
 }
 
-static void take_answer(struct run *run, struct machine *machine, const struct http_result *result)
+static void take_unchanged(struct pull *pull, const struct turn *turn)
 {
+    pull->answered++;
+    metric_add(pull->parts.metrics->unchanged, 1);
+    if (turn->machine->answer.kind == ANSWER_VALUE)
+        take_value(pull, turn);
+}
+
+static void give_up(struct pull *pull, struct turn *turn, struct metric *reason, const char *why)
+{
+    metric_add(reason, 1);
+    log_error("machine not pulled", LF_S("machine", turn->machine->name),
+              LF_I("attempt", turn->attempts), LF_S("reason", why));
+    turns_fail(turn, why);
+    metric_add(pull->parts.metrics->failed, 1);
+}
+
+static void take_answer(struct pull *pull, struct turn *turn, const struct http_result *result)
+{
+    struct scheduler_metrics *metrics = pull->parts.metrics;
+    struct machine *machine = turn->machine;
     struct answer answer;
     answer_read(result->body, result->body_len, machine->name, machine->id, utc_us(), &answer);
-    free(machine->etag);
-    machine->etag = NULL;
     if (answer.kind == ANSWER_BROKEN) {
         char why[256];
         snprintf(why, sizeof why, "breach of contract: %s", answer.error);
-        give_up(run, machine, FAILURE_CONTRACT, why);
+        machine_forget(machine);
+        give_up(pull, turn, metrics->failed_contract, why);
         return;
     }
-    machine->answer = answer;
-    if (*result->etag)
-        machine->etag = xstrdup(result->etag);
-    run->answered++;
-    metric_add(answer.kind == ANSWER_VALUE ? run->metrics->values : run->metrics->nothing, 1);
+    machine_remember(machine, &answer, result->etag);
+    pull->answered++;
+    metric_add(answer.kind == ANSWER_VALUE ? metrics->values : metrics->nothing, 1);
     if (answer.kind == ANSWER_VALUE)
-        take_value(run, machine);
+        take_value(pull, turn);
 }
 
-static void take_unchanged(struct run *run, struct machine *machine)
-{
-    run->answered++;
-    metric_add(run->metrics->unchanged, 1);
-    if (machine->answer.kind == ANSWER_VALUE)
-        take_value(run, machine);
-}
+/* --- failures --- */
 
 /* Not this machine's fault: the others would hear the same. */
-static void stop_asking(struct run *run, const char *why)
+static void stop_asking(struct pull *pull, const char *why)
 {
-    if (run->stopped)
+    if (pull->stopped)
         return;
-    run->stopped = xstrdup(why);
-    log_error("pull given up", LF_S("reason", why), LF_I("answered", run->answered));
-    for (struct machine *machine = run->table; machine; machine = machine->hh.next) {
-        if (machine->timer && timer_is_started(machine->timer)) {
-            timer_cancel(machine->timer);
-            run->waiting--;
-            machine->why = xstrdup(why);
-            run->failed++;
-        }
-    }
-    for (struct machine *machine = run->first; machine; machine = machine->next) {
-        machine->why = xstrdup(why);
-        run->failed++;
-    }
-    run->first = NULL;
-    run->last = &run->first;
+    pull->stopped = true;
+    log_error("pull given up", LF_S("reason", why), LF_I("answered", pull->answered));
+    turns_fail_rest(pull->turns, why);
 }
 
-static void enqueue(struct run *run, struct machine *machine)
+static void ask_again_later(struct pull *pull, struct turn *turn, const struct http_result *result,
+                            const char *why)
 {
-    machine->next = NULL;
-    *run->last = machine;
-    run->last = &machine->next;
+    int64_t ours_ms = pull->config->scheduler_retry_delays_s.ms[turn->attempts - 1];
+    int64_t pause_ms = mtconnect_pause_ms(pull->parts.mtconnect, result, ours_ms);
+    log_warn("machine will be asked again", LF_S("machine", turn->machine->name),
+             LF_I("attempt", turn->attempts), LF_S("reason", why), LF_I("retry_ms", pause_ms));
+    turns_later(turn, pause_ms);
 }
 
-static void on_retry(void *arg)
+static struct metric *failure_metric(struct scheduler_metrics *metrics, long status)
 {
-    struct machine *machine = arg;
-    machine->run->waiting--;
-    enqueue(machine->run, machine);
-    go_on(machine->run);
+    if (status == 0)
+        return metrics->failed_no_answer;
+    return status == 404 ? metrics->failed_unknown : metrics->failed_status;
 }
 
-static void ask_again_later(struct run *run, struct machine *machine,
-                            const struct http_result *result, const char *why)
+static void take_failure(struct pull *pull, struct turn *turn, const struct http_result *result,
+                         const char *why)
 {
-    const struct config *config = run->service->config;
-    int64_t pause = config->scheduler_retry_delays_s.ms[machine->attempts - 1];
-    int64_t asked = result->retry_after_s * 1000, most = config->sender_retry_after_max_s * 1000;
-    if (asked > most)
-        asked = most;
-    if (asked > pause)
-        pause = asked;
-    log_warn("machine will be asked again", LF_S("machine", machine->name),
-             LF_I("attempt", machine->attempts), LF_S("reason", why), LF_I("retry_ms", pause));
-    if (!machine->timer && !(machine->timer = timer_new(run->service->loop, on_retry, machine)))
-        out_of_memory(0);
-    timer_in(machine->timer, pause);
-    run->waiting++;
-}
-
-static bool may_succeed_later(long status)
-{
-    return status == 0 || status == 408 || status == 425 || status == 429 || status >= 500;
-}
-
-static void take_failure(struct run *run, struct machine *machine, const struct http_result *result)
-{
-    char why[256];
-    if (result->status == 0)
-        snprintf(why, sizeof why, "no answer: %s", result->error);
+    pull->failures++;
+    if (pull->stopped || turn->attempts > pull->config->scheduler_retry_delays_s.count)
+        give_up(pull, turn, failure_metric(pull->parts.metrics, result->status), why);
     else
-        snprintf(why, sizeof why, "HTTP %ld%s", result->status,
-                 result->status == 404 ? ": MTConnect does not know it" : "");
-    long status = result->status;
-    enum failure failure = status == 0     ? FAILURE_NO_ANSWER
-                           : status == 404 ? FAILURE_UNKNOWN
-                                           : FAILURE_STATUS;
-    if (status == 401 || status == 403 || status == 407 || (status >= 300 && status < 400)) {
-        give_up(run, machine, failure, why);
-        stop_asking(run, why);
-        return;
-    }
-    if (!may_succeed_later(status)) {
-        give_up(run, machine, failure, why);
-        return;
-    }
-    run->failures++;
-    if (run->stopped || machine->attempts > run->service->config->scheduler_retry_delays_s.count)
-        give_up(run, machine, failure, why);
-    else
-        ask_again_later(run, machine, result, why);
-    if (run->failures >= GIVE_UP_AFTER && run->answered == 0)
-        stop_asking(run, why);
-}
-
-static void on_answer(const struct http_result *result, void *arg)
-{
-    struct machine *machine = arg;
-    struct run *run = machine->run;
-    if (result->reused && result->nothing_read && result->status == 0 &&
-        result->end != HTTP_TIMED_OUT && !machine->repeated) {
-        machine->repeated = true; /* the server had just closed it; that is no attempt */
-        machine->attempts--;
-        enqueue(run, machine);
-    } else if (result->status == 200 && result->end == HTTP_COMPLETE) {
-        take_answer(run, machine, result);
-    } else if (result->status == 304 && machine->etag) {
-        take_unchanged(run, machine);
-    } else if (result->status / 100 == 2) {
-        give_up(run, machine, FAILURE_CONTRACT,
-                result->end == HTTP_COMPLETE ? "breach of contract: not status 200"
-                                             : result->error);
-    } else {
-        take_failure(run, machine, result);
-    }
-    go_on(run);
+        ask_again_later(pull, turn, result, why);
+    if (pull->failures >= GIVE_UP_AFTER && pull->answered == 0)
+        stop_asking(pull, why);
 }
 
 /* --- asking --- */
 
-static void ask(struct run *run, struct machine *machine)
+static void on_reply(const struct http_result *result, void *arg)
 {
-    char match[512];
-    struct http_request request = {.method = "GET",
-                                   .url = machine->url,
-                                   .fresh = machine->repeated,
-                                   .keep_body = ANSWER_BODY_MAX};
-    int count = 0;
-    request.headers[count++] = "Accept: application/json";
-    if (run->api_key_header)
-        request.headers[count++] = run->api_key_header;
-    if (machine->etag && strlen(machine->etag) < sizeof match - 20) {
-        snprintf(match, sizeof match, "If-None-Match: %s", machine->etag);
-        request.headers[count++] = match;
+    struct turn *turn = arg;
+    struct pull *pull = turn->owner;
+    struct scheduler_metrics *metrics = pull->parts.metrics;
+    enum reply reply = reply_of(result, turn->machine->etag != NULL, turn->repeated);
+    char why[256];
+    reply_describe(reply, result, why, sizeof why);
+    switch (reply) {
+    case REPLY_ANSWER:
+        take_answer(pull, turn, result);
+        break;
+    case REPLY_UNCHANGED:
+        take_unchanged(pull, turn);
+        break;
+    case REPLY_DIED_IDLE:
+        turn->repeated = true;
+        turn->attempts--;
+        turns_at_once(turn);
+        break;
+    case REPLY_LATER:
+        take_failure(pull, turn, result, why);
+        break;
+    case REPLY_NEVER:
+        give_up(pull, turn, failure_metric(metrics, result->status), why);
+        break;
+    case REPLY_BREACH:
+        give_up(pull, turn, metrics->failed_contract, why);
+        break;
+    case REPLY_REFUSED:
+        give_up(pull, turn, failure_metric(metrics, result->status), why);
+        stop_asking(pull, why);
+        break;
     }
-    machine->asked_us = utc_us();
-    machine->attempts++;
-    http_client_start(run->http, &request, on_answer, machine); /* there is room: see on_turn() */
+    go_on(pull);
 }
 
-static void on_turn(void *arg)
+static void on_next_turn(void *arg)
 {
-    struct run *run = arg;
-    while (run->first && http_client_has_room(run->http)) {
-        struct machine *machine = run->first;
-        run->first = machine->next;
-        if (!run->first)
-            run->last = &run->first;
-        ask(run, machine);
+    struct pull *pull = arg;
+    struct mtconnect *mtconnect = pull->parts.mtconnect;
+    while (turns_are_queued(pull->turns) && mtconnect_has_room(mtconnect)) {
+        struct turn *turn = turns_next(pull->turns);
+        turn->asked_us = utc_us();
+        turn->attempts++;
+        mtconnect_get_cycle_time(mtconnect, turn->machine->name, turn->machine->etag,
+                                 turn->repeated, ANSWER_BODY_MAX, on_reply, turn);
     }
-    if (run->under_way && http_client_under_way(run->http) == 0)
-        run->changed(run->arg);
+    if (pull->under_way && mtconnect_under_way(mtconnect) == 0)
+        pull->on_quiet(pull->arg);
 }
 
-/* --- the list of machines --- */
+/* --- from the beginning to the end --- */
 
-static void machine_free(struct machine *machine)
+void pull_end(struct pull *pull)
 {
-    if (machine->timer)
-        timer_free(machine->timer);
-    free(machine->name);
-    free(machine->url);
-    free(machine->etag);
-    free(machine->why);
-    free(machine);
+    pull->under_way = pull->stopped = false;
+    pull->answered = pull->failures = 0;
+    turns_clear(pull->turns);
+    batch_clear(&pull->batch);
 }
 
-static char *url_of(const struct run *run, const char *name)
+void pull_start(struct pull *pull, const struct machine_name *machines, int count)
 {
-    const char *base = run->service->config->mtconnect_base_url;
-    size_t len = strlen(base);
-    while (len && base[len - 1] == '/')
-        len--;
-    char *escaped = http_escape(name);
-    char *url = xasprintf("%.*s/api/ext/machines/%s/cycle-time", (int)len, base, escaped);
-    free(escaped);
-    return url;
+    pull->under_way = true;
+    pull->started_ms = mono_ms();
+    turns_begin(pull->turns, count);
+    machine_list_begin(&pull->machines);
+    for (int i = 0; i < count; i++)
+        turns_add(pull->turns, machine_list_add(&pull->machines, &machines[i]));
+    machine_list_end(&pull->machines);
+    go_on(pull);
 }
 
-static void list_machine(struct run *run, int id, const char *name)
+void pull_abort(struct pull *pull)
 {
-    struct machine *machine;
-    HASH_FIND_INT(run->table, &id, machine);
-    if (machine && strcmp(machine->name, name) != 0) { /* renamed: what is known is of another */
-        HASH_DEL(run->table, machine);
-        machine_free(machine);
-        machine = NULL;
-    }
-    if (!machine) {
-        machine = xcalloc(1, sizeof *machine);
-        machine->id = id;
-        machine->name = xstrdup(name);
-        machine->url = url_of(run, name);
-        machine->run = run;
-        HASH_ADD_INT(run->table, id, machine);
-    }
-    machine->listed = true;
-    machine->attempts = 0;
-    machine->repeated = false;
-    free(machine->why);
-    machine->why = NULL;
-    enqueue(run, machine);
-    run->asked++;
+    if (!pull->under_way)
+        return;
+    pull_end(pull);
+    mtconnect_abort(pull->parts.mtconnect);
 }
 
-static void drop_unlisted(struct run *run)
+bool pull_is_under_way(const struct pull *pull)
 {
-    struct machine *machine = run->table, *next;
-    HASH_CLEAR(hh, run->table); /* lets go of them all; their list is still whole */
-    for (; machine; machine = next) {
-        next = machine->hh.next;
-        if (machine->listed)
-            HASH_ADD_INT(run->table, id, machine);
-        else
-            machine_free(machine);
-    }
+    return pull->under_way;
 }
 
-static void reset(struct run *run)
+static bool is_quiet(const struct pull *pull)
 {
-    run->under_way = false;
-    run->first = NULL;
-    run->last = &run->first;
-    run->asked = run->answered = run->failed = run->waiting = run->failures = 0;
-    free(run->stopped);
-    run->stopped = NULL;
-    batch_clear(&run->batch);
+    return mtconnect_under_way(pull->parts.mtconnect) == 0;
 }
 
-void run_start(struct run *run, const PGresult *machines)
+bool pull_is_over(const struct pull *pull)
 {
-    reset(run);
-    run->under_way = true;
-    run->started_ms = mono_ms();
-    for (struct machine *machine = run->table; machine; machine = machine->hh.next)
-        machine->listed = false;
-    for (int row = 0; row < PQntuples(machines); row++)
-        list_machine(run, (int)strtol(PQgetvalue(machines, row, 0), NULL, 10),
-                     PQgetvalue(machines, row, 1));
-    drop_unlisted(run);
-    go_on(run);
+    return pull->under_way && !turns_are_queued(pull->turns) && !turns_are_waiting(pull->turns) &&
+           is_quiet(pull);
 }
 
-bool run_is_under_way(const struct run *run)
+bool pull_has_batch(const struct pull *pull)
 {
-    return run->under_way;
+    return pull->batch.count > 0 && is_quiet(pull);
 }
 
-bool run_is_over(const struct run *run)
+struct batch pull_take_batch(struct pull *pull)
 {
-    return run->under_way && !run->first && !run->waiting && http_client_under_way(run->http) == 0;
-}
-
-bool run_has_batch(const struct run *run)
-{
-    return run->batch.count > 0 && http_client_under_way(run->http) == 0;
-}
-
-struct batch run_take_batch(struct run *run)
-{
-    struct batch batch = run->batch;
-    run->batch = (struct batch){0};
+    struct batch batch = pull->batch;
+    pull->batch = (struct batch){0};
     return batch;
 }
 
-struct run_summary run_summary(const struct run *run)
+struct pull_summary pull_summary(const struct pull *pull)
 {
-    return (struct run_summary){.asked = run->asked,
-                                .answered = run->answered,
-                                .failed = run->failed,
-                                .seconds = (double)(mono_ms() - run->started_ms) / 1000.0,
-                                .stopped = run->stopped};
+    return (struct pull_summary){.asked = turns_count(pull->turns),
+                                 .answered = pull->answered,
+                                 .failed = turns_failed(pull->turns),
+                                 .seconds = (double)(mono_ms() - pull->started_ms) / 1000.0};
 }
 
-char *run_failures(const struct run *run)
+char *pull_failures(const struct pull *pull)
 {
-    json_t *all = json_object();
-    for (const struct machine *machine = run->table; machine; machine = machine->hh.next) {
-        if (machine->why)
-            json_object_set_new(all, machine->name, json_string(machine->why));
-    }
-    char *text = json_dumps(all, JSON_COMPACT);
-    json_decref(all);
-    if (!text)
-        out_of_memory(0);
-    return text;
+    return turns_failures(pull->turns);
 }
 
-void run_end(struct run *run)
+struct pull *pull_new(const struct service *service, const struct pull_parts *parts,
+                      void (*on_quiet)(void *arg), void *arg)
 {
-    reset(run);
+    struct pull *pull = xcalloc(1, sizeof *pull);
+    pull->config = service->config;
+    pull->parts = *parts;
+    pull->on_quiet = on_quiet;
+    pull->arg = arg;
+    pull->turns = turns_new(service->loop, go_on, pull);
+    pull->next_turn = timer_new(service->loop, on_next_turn, pull);
+    return pull;
 }
 
-static void new_client(struct run *run)
+void pull_free(struct pull *pull)
 {
-    const struct config *config = run->service->config;
-    struct http_client_settings http = {.timeout_ms = config->mtconnect_timeout_ms,
-                                        .connections = config->scheduler_connections,
-                                        .idle_s = config->mtconnect_idle_s,
-                                        .user_agent = "mtc-scheduler/" MTC_VERSION};
-    run->http = http_client_new(run->service->loop, &http);
-}
-
-void run_abort(struct run *run)
-{
-    if (!run->under_way)
+    if (!pull)
         return;
-    for (struct machine *machine = run->table; machine; machine = machine->hh.next) {
-        if (machine->timer)
-            timer_cancel(machine->timer);
-    }
-    reset(run);
-    /* Requests under way go with their client. */
-    http_client_free(run->http);
-    new_client(run);
-}
-
-void run_set_api_key(struct run *run, const char *header)
-{
-    run->api_key_header = header;
-}
-
-struct run *run_new(struct service *service, struct scheduler_metrics *metrics,
-                    struct newest *newest, void (*changed)(void *arg), void *arg)
-{
-    struct run *run = xcalloc(1, sizeof *run);
-    run->service = service;
-    run->metrics = metrics;
-    run->newest = newest;
-    run->changed = changed;
-    run->arg = arg;
-    run->last = &run->first;
-    run->turn = timer_new(service->loop, on_turn, run);
-    new_client(run);
-    return run;
-}
-
-void run_free(struct run *run)
-{
-    if (!run)
-        return;
-    http_client_free(run->http);
-    timer_free(run->turn);
-    struct machine *machine = run->table, *next;
-    HASH_CLEAR(hh, run->table); /* lets go of them all; their list is still whole */
-    for (; machine; machine = next) {
-        next = machine->hh.next;
-        machine_free(machine);
-    }
-    batch_clear(&run->batch);
-    free(run->stopped);
-    free(run);
+    batch_clear(&pull->batch);
+    turns_free(pull->turns);
+    timer_free(pull->next_turn);
+    machine_list_clear(&pull->machines);
+    free(pull);
 }

@@ -6,45 +6,51 @@
  * outside the contract, is not. Each failure is a line with the machine's name. If nobody answers
  * at all the pull ends early.
  *
- * Between pulls the entity tags of the answers are kept, so that an unchanged one costs a 304.
+ * What is learnt goes to its owner in batches; a pull knows nothing of PostgreSQL.
+ *
+ *   pull_start() --> asking --on_quiet--> pull_take_batch() ... --pull_is_over()--> pull_end()
  */
 #ifndef MTC_PULL_H
 #define MTC_PULL_H
 
 #include "batch.h"
-#include "net/http_client.h"
-#include "scheduler.h"
+#include "machine_list.h"
+#include "newest.h"
+#include "suite/mtconnect.h"
+#include "suite/program_metrics.h"
+#include "suite/service.h"
 
-#include <libpq-fe.h>
+struct pull;
 
-struct run;
+struct pull_parts {              /* borrowed for the pull's whole life */
+    struct mtconnect *mtconnect; /* nobody else's: an aborted pull drops its requests */
+    struct newest *newest;
+    struct scheduler_metrics *metrics;
+};
 
-/* changed: there is something in run_batch(), or run_is_over(). */
-struct run *run_new(struct service *service, struct scheduler_metrics *metrics,
-                    struct newest *newest, void (*changed)(void *arg), void *arg);
-void run_free(struct run *run);
-void run_set_api_key(struct run *run, const char *header); /* borrowed; NULL for none */
+/* on_quiet: nobody is just being asked, so there may be a batch, or the pull may be over. */
+struct pull *pull_new(const struct service *service, const struct pull_parts *parts,
+                      void (*on_quiet)(void *arg), void *arg);
+void pull_free(struct pull *pull); /* NULL is fine */
 
-/* machines: rows of machine_id, machine. Only while no pull is under way. */
-void run_start(struct run *run, const PGresult *machines);
-bool run_is_under_way(const struct run *run);
-void run_abort(struct run *run); /* as if it had not been begun; nothing is called back */
+/* Only while no pull is under way. */
+void pull_start(struct pull *pull, const struct machine_name *machines, int count);
+bool pull_is_under_way(const struct pull *pull);
+void pull_abort(struct pull *pull); /* as if it had not been begun; nothing is called back */
 
 /* Every machine has answered or failed. */
-bool run_is_over(const struct run *run);
+bool pull_is_over(const struct pull *pull);
 
-/* What has been learnt and not been applied yet, to be taken (and cleared) when nobody is just
- * being asked. */
-bool run_has_batch(const struct run *run);
-struct batch run_take_batch(struct run *run);
+/* What has been learnt and was not taken yet, once nobody is just being asked. */
+bool pull_has_batch(const struct pull *pull);
+struct batch pull_take_batch(struct pull *pull); /* the caller clears it */
 
-struct run_summary {
+struct pull_summary {
     int asked, answered, failed;
     double seconds;
-    const char *stopped; /* why the pull was given up, or NULL */
 };
-struct run_summary run_summary(const struct run *run);
-char *run_failures(const struct run *run); /* JSON object, machine: why; caller frees */
-void run_end(struct run *run);             /* it has been recorded */
+struct pull_summary pull_summary(const struct pull *pull);
+char *pull_failures(const struct pull *pull); /* JSON object, machine: why; caller frees */
+void pull_end(struct pull *pull);             /* it has been recorded */
 
 #endif

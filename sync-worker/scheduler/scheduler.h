@@ -1,30 +1,26 @@
 /*
- * scheduler.h - election, the pull that is due, and what web-hooks brought
+ * scheduler.h - mtc-scheduler: cycle times from MTConnect into PostgreSQL
  *
- *   scheduler.c  connections, election, what the one PostgreSQL session does next
- *   pull.c       one pull: asking all machines
- *   intake.c     mtc.cycle-times: what web-hooks brought
- *   answer.c, batch.c, newest.c: what their names say
+ *   scheduler.c     the connections, and what the one PostgreSQL session does next
+ *   pull.c          one pull: asks all machines, and judges what comes back
+ *   turns.c         who is to be asked, who waits, who has failed
+ *   machine_list.c  the machines, and what is remembered of each between pulls
+ *   reply.c         what a reply of MTConnect means for the pull
+ *   answer.c        what the body of an answer says
+ *   intake.c        mtc.cycle-times: what web-hooks brought
+ *   newest.c        the newest observation of each machine
+ *   batch.c         observations on their way into PostgreSQL
+ *   cycle_sql.c     the statements
  *
  * One session holds the advisory lock and does all the writing: who loses it can write no more.
  */
 #ifndef MTC_SCHEDULER_H
 #define MTC_SCHEDULER_H
 
-#include "newest.h"
 #include "suite/service.h"
 
-enum failure { FAILURE_UNKNOWN, FAILURE_CONTRACT, FAILURE_NO_ANSWER, FAILURE_STATUS, FAILURES };
-
-struct scheduler_metrics {
-    struct metric *failures[FAILURES]; /* machines not pulled, by reason */
-    struct metric *active, *runs_done, *runs_failed, *run_seconds, *last_run, *machines, *failing;
-    struct metric *values, *unchanged, *nothing, *failed;
-    struct metric *changed, *same, *older, *hooks, *dead;
-};
-
 struct scheduler_choices { /* service->choices */
-    bool once;             /* one pull, then the end */
+    bool once;             /* one pull, then the end; nothing is taken from the broker */
 };
 
 /* The callbacks of service_description; see service.h. */
