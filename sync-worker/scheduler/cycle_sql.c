@@ -78,10 +78,17 @@ void cycle_sql_finish_pull(struct election *election, struct batch *batch,
     batch_clear(batch);
 }
 
-void cycle_sql_read_applied(const PGresult *rows, struct cycle_applied *out)
+struct cycle_applied cycle_sql_read_applied(const PGresult *rows)
 {
-    out->changed = number(rows, 0, 0);
-    out->same = number(rows, 0, 1);
-    out->older = number(rows, 0, 2);
-    out->unknown_count = read_array(PQgetvalue(rows, 0, 3), out->unknown, CYCLE_BATCH_MAX);
+    struct cycle_applied applied = {
+        .changed = number(rows, 0, 0), .same = number(rows, 0, 1), .older = number(rows, 0, 2)};
+    applied.unknown_count = read_array(PQgetvalue(rows, 0, 3), applied.unknown, CYCLE_BATCH_MAX);
+    return applied;
+}
+
+void cycle_sql_count(const struct cycle_applied *applied, struct scheduler_metrics *metrics)
+{
+    metric_add(metrics->changed, applied->changed);
+    metric_add(metrics->same, applied->same);
+    metric_add(metrics->older, applied->older);
 }

@@ -18,6 +18,7 @@
 #include "batch.h"
 #include "machine_list.h"
 #include "suite/election.h"
+#include "suite/program_metrics.h"
 
 #define CYCLE_BATCH_MAX 500 /* most observations of web-hooks in a batch */
 
@@ -50,6 +51,7 @@ struct cycle_applied { /* what came of a batch */
 };
 
 /* Of both statements that apply a batch. */
-void cycle_sql_read_applied(const PGresult *rows, struct cycle_applied *out);
+struct cycle_applied cycle_sql_read_applied(const PGresult *rows);
+void cycle_sql_count(const struct cycle_applied *applied, struct scheduler_metrics *metrics);
 
 #endif

@@ -2,8 +2,8 @@
  * intake.h - mtc.cycle-times: what web-hooks brought, taken in batches
  *
  * Only the active scheduler consumes. What a message goes through is in suite/consumer.h; known
- * here is what it looks like, and when it says nothing new: one that is older than what this process
- * has seen of its machine is acked without being told to PostgreSQL.
+ * here is what it looks like, and when it says nothing new: one that is older than what this
+ * process has seen of its machine is acked without being told to PostgreSQL.
  */
 #ifndef MTC_INTAKE_H
 #define MTC_INTAKE_H
@@ -40,7 +40,7 @@ struct batch intake_take_batch(struct intake *intake);
  * machine, and they become dead letters.
  */
 void intake_applied(struct intake *intake, const int *unknown, int unknown_count);
-/* PostgreSQL refuses what it says: it is tried one by one, and the culprit is a dead letter then. */
+/* PostgreSQL refuses it: it is tried one by one, and the culprit becomes a dead letter. */
 void intake_refused(struct intake *intake, const char *reason);
 
 #endif

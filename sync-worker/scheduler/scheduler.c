@@ -1,8 +1,8 @@
 /*
  * scheduler.c - the pull that is due, and what web-hooks brought; see scheduler.h
  *
- * Diagnostics: becoming active, and each pull with its counts, are lines. What is down is waited
- * for; with --once it is an error after ONCE_LIMIT_MS.
+ * Diagnostics: becoming active is a line. What is down is waited for; with --once it is an error
+ * after ONCE_LIMIT_MS.
  */
 #include "scheduler.h"
 #include "base/clock.h"
@@ -13,6 +13,7 @@
 #include "intake.h"
 #include "net/amqp_conn.h"
 #include "pull.h"
+#include "schedule.h"
 #include "suite/election.h"
 #include "suite/settings.h"
 #include "suite/topology.h"
@@ -29,156 +30,16 @@ struct scheduler {
     struct topology *topology; /* while it is being declared */
     struct mtconnect *mtconnect;
     struct pull *pull;
+    struct schedule *schedule;
     struct intake *intake;
     struct newest newest;
-    struct timer *due, *once_limit;
-    bool once, broker_ready, draining;
-    bool ask_due;     /* PostgreSQL knows when the next pull is due */
-    int64_t due_ms;   /* next pull; INT64_MAX while one is under way, or not known */
-    int pull_changed; /* rows written by the batches of this pull so far */
+    struct timer *once_limit;
     int64_t once_until_ms;
+    bool once, broker_ready, draining;
     struct scheduler_metrics metrics;
 };
 
 static void pump(struct scheduler *scheduler);
-
-static bool is_answer(struct scheduler *scheduler, const struct pg_error *error)
-{
-    if (!error)
-        return true;
-    election_fail(scheduler->election, error->text);
-    return false;
-}
-
-static struct cycle_applied read_applied(struct scheduler *scheduler, const PGresult *rows)
-{
-    struct cycle_applied applied;
-    cycle_sql_read_applied(rows, &applied);
-    metric_add(scheduler->metrics.changed, applied.changed);
-    metric_add(scheduler->metrics.same, applied.same);
-    metric_add(scheduler->metrics.older, applied.older);
-    return applied;
-}
-
-/* --- a pull becomes due, and begins --- */
-
-static void set_due(struct scheduler *scheduler, double seconds)
-{
-    scheduler->due_ms = mono_ms() + (int64_t)(seconds * 1000);
-}
-
-static void on_due(const PGresult *rows, const struct pg_error *error, void *arg)
-{
-    struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, error))
-        return;
-    scheduler->ask_due = false;
-    set_due(scheduler, scheduler->once ? 0 : cycle_sql_read_due(rows));
-    pump(scheduler);
-}
-
-static void on_machines(const PGresult *rows, const struct pg_error *error, void *arg)
-{
-    struct scheduler *scheduler = arg;
-    int count;
-    if (!is_answer(scheduler, error))
-        return;
-    struct machine_name *machines = cycle_sql_read_machines(rows, &count);
-    scheduler->pull_changed = 0;
-    metric_set(scheduler->metrics.machines, count);
-    if (count == 0)
-        log_warn("there is no active machine to pull");
-    pull_start(scheduler->pull, machines, count);
-    free(machines);
-    pump(scheduler);
-}
-
-static void start_pull(struct scheduler *scheduler)
-{
-    scheduler->due_ms = INT64_MAX;
-    mtconnect_read_api_key(scheduler->mtconnect); /* it may have been changed; a pull is rare */
-    cycle_sql_list_machines(scheduler->election, on_machines, scheduler);
-}
-
-/* --- what it learns is applied --- */
-
-static void on_part_applied(const PGresult *rows, const struct pg_error *error, void *arg)
-{
-    struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, error))
-        return;
-    scheduler->pull_changed += read_applied(scheduler, rows).changed;
-    pump(scheduler);
-}
-
-static void apply_part(struct scheduler *scheduler)
-{
-    struct batch batch = pull_take_batch(scheduler->pull);
-    cycle_sql_apply(scheduler->election, &batch, on_part_applied, scheduler);
-}
-
-static void finish_pull(struct scheduler *scheduler, bool recorded)
-{
-    struct pull_summary summary = pull_summary(scheduler->pull);
-    const struct config *config = scheduler->service->config;
-    struct scheduler_metrics *metrics = &scheduler->metrics;
-    pull_end(scheduler->pull);
-    metric_add(recorded ? metrics->pulls_done : metrics->pulls_in_vain, 1);
-    metric_observe(metrics->pull_seconds, summary.seconds);
-    metric_set(metrics->failing, summary.failed);
-    if (recorded)
-        metric_set(metrics->last_pull, (double)utc_us() / 1e6);
-    if (scheduler->once) {
-        service_finish(scheduler->service, recorded ? 0 : 1);
-        return;
-    }
-    if (recorded)
-        scheduler->ask_due = true;
-    else
-        set_due(scheduler, (double)(config->scheduler_again_s < config->scheduler_period_s
-                                        ? config->scheduler_again_s
-                                        : config->scheduler_period_s));
-    pump(scheduler);
-}
-
-static void log_pull(const char *text, const struct pull_summary *summary, int changed)
-{
-    log_info(text, LF_I("asked", summary->asked), LF_I("answered", summary->answered),
-             LF_I("failed", summary->failed), LF_I("changed", changed),
-             LF_I("ms", (int64_t)(summary->seconds * 1000)));
-}
-
-static void on_recorded(const PGresult *rows, const struct pg_error *error, void *arg)
-{
-    struct scheduler *scheduler = arg;
-    if (!is_answer(scheduler, error))
-        return;
-    int changed = read_applied(scheduler, rows).changed;
-    struct pull_summary summary = pull_summary(scheduler->pull);
-    log_pull("pull done", &summary, scheduler->pull_changed + changed);
-    finish_pull(scheduler, true);
-}
-
-/* If nobody answered there is nothing to record, and the pull is still due. */
-static void record_pull(struct scheduler *scheduler)
-{
-    struct pull_summary summary = pull_summary(scheduler->pull);
-    if (summary.asked > 0 && summary.answered == 0) {
-        log_pull("pull in vain: no machine answered; it will be made again", &summary, 0);
-        finish_pull(scheduler, false);
-        return;
-    }
-    struct batch batch = pull_take_batch(scheduler->pull);
-    char *failures = pull_failures(scheduler->pull);
-    struct cycle_pull record = {.seconds = summary.seconds,
-                                .worker = scheduler->service->worker_name,
-                                .asked = summary.asked,
-                                .answered = summary.answered,
-                                .changed = scheduler->pull_changed,
-                                .failures = failures};
-    cycle_sql_finish_pull(scheduler->election, &batch, &record, on_recorded, scheduler);
-    free(failures);
-}
 
 /* --- what web-hooks brought --- */
 
@@ -186,7 +47,8 @@ static void on_hooks_applied(const PGresult *rows, const struct pg_error *error,
 {
     struct scheduler *scheduler = arg;
     if (!error) {
-        struct cycle_applied applied = read_applied(scheduler, rows);
+        struct cycle_applied applied = cycle_sql_read_applied(rows);
+        cycle_sql_count(&applied, &scheduler->metrics);
         intake_applied(scheduler->intake, applied.unknown, applied.unknown_count);
     } else if (pg_error_is_data(error)) {
         intake_refused(scheduler->intake, error->text);
@@ -213,26 +75,23 @@ static void pump(struct scheduler *scheduler)
 {
     if (scheduler->draining || !election_is_idle(scheduler->election))
         return;
-    int64_t now = mono_ms();
-    bool pulling = pull_is_under_way(scheduler->pull);
-    if (scheduler->ask_due)
-        cycle_sql_ask_due(scheduler->election, scheduler->service->config->scheduler_period_s,
-                          on_due, scheduler);
-    else if (pulling && pull_is_over(scheduler->pull))
-        record_pull(scheduler);
-    else if (pulling && pull_has_batch(scheduler->pull))
-        apply_part(scheduler);
-    else if (apply_hooks(scheduler))
+    if (schedule_go_on(scheduler->schedule) || apply_hooks(scheduler))
         return;
-    else if (!pulling && now >= scheduler->due_ms)
-        start_pull(scheduler);
-    else if (scheduler->due_ms != INT64_MAX)
-        timer_in(scheduler->due, scheduler->due_ms - now);
+    schedule_begin(scheduler->schedule);
 }
 
 static void on_work(void *arg)
 {
     pump(arg);
+}
+
+static void on_pulled(bool recorded, void *arg)
+{
+    struct scheduler *scheduler = arg;
+    if (scheduler->once)
+        service_finish(scheduler->service, recorded ? 0 : 1);
+    else
+        pump(scheduler);
 }
 
 /* --- elected or not --- */
@@ -242,7 +101,7 @@ static void on_elected(void *arg)
     struct scheduler *scheduler = arg;
     if (scheduler->draining)
         return;
-    scheduler->ask_due = true;
+    schedule_start(scheduler->schedule);
     metric_set(scheduler->metrics.active, 1);
     if (!scheduler->once)
         log_info("active: pulling cycle times, and applying what web-hooks bring");
@@ -267,8 +126,7 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     (void)was_active;
     (void)reason;
     metric_set(scheduler->metrics.active, 0);
-    timer_cancel(scheduler->due);
-    pull_abort(scheduler->pull);
+    schedule_stop(scheduler->schedule);
     intake_stop(scheduler->intake);
     newest_clear(&scheduler->newest);
     if (scheduler->once)
@@ -356,10 +214,27 @@ static void make_parts(struct scheduler *scheduler)
 {
     struct service *service = scheduler->service;
     struct scheduler_metrics *metrics = &scheduler->metrics;
-    const struct pull_parts parts = {
-        .mtconnect = scheduler->mtconnect, .newest = &scheduler->newest, .metrics = metrics};
-    scheduler->pull = pull_new(service, &parts, on_work, scheduler);
-    scheduler->intake = intake_new(service, &scheduler->newest, metrics, on_work, scheduler);
+    struct newest *newest = &scheduler->newest;
+    const struct pull_parts pull_parts = {
+        .mtconnect = scheduler->mtconnect, .newest = newest, .metrics = metrics};
+    scheduler->pull = pull_new(service, &pull_parts, on_work, scheduler);
+    static const struct schedule_events events = {.on_step = on_work, .on_pulled = on_pulled};
+    const struct schedule_parts parts = {.election = scheduler->election,
+                                         .mtconnect = scheduler->mtconnect,
+                                         .pull = scheduler->pull,
+                                         .metrics = metrics};
+    scheduler->schedule = schedule_new(service, &parts, scheduler->once, &events, scheduler);
+    scheduler->intake = intake_new(service, newest, metrics, on_work, scheduler);
+}
+
+/* Nothing is called back before the loop runs. */
+static bool make_all(struct scheduler *scheduler, char *error, size_t error_size)
+{
+    if (!make_mtconnect(scheduler, error, error_size) ||
+        !join_election(scheduler, error, error_size))
+        return false;
+    make_parts(scheduler);
+    return scheduler->once || connect_broker(scheduler, error, error_size);
 }
 
 void *scheduler_start(struct service *service)
@@ -368,15 +243,9 @@ void *scheduler_start(struct service *service)
     char error[256] = "";
     scheduler->service = service;
     scheduler->once = ((const struct scheduler_choices *)service->choices)->once;
-    scheduler->due_ms = INT64_MAX;
-    scheduler->due = timer_new(service->loop, on_work, scheduler);
     scheduler->once_limit = timer_new(service->loop, on_once_limit, scheduler);
     scheduler_metrics_register(&scheduler->metrics, service->metrics);
-    bool good = make_mtconnect(scheduler, error, sizeof error);
-    if (good)
-        make_parts(scheduler);
-    if (!good || !join_election(scheduler, error, sizeof error) ||
-        !(scheduler->once || connect_broker(scheduler, error, sizeof error))) {
+    if (!make_all(scheduler, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
         scheduler_stop(scheduler);
         return NULL;
@@ -415,8 +284,7 @@ void scheduler_drain(void *state)
     struct scheduler *scheduler = state;
     scheduler->draining = true;
     election_withdraw(scheduler->election);
-    timer_cancel(scheduler->due);
-    pull_abort(scheduler->pull);
+    schedule_stop(scheduler->schedule);
     intake_on_conn_down(scheduler->intake);
     if (scheduler->conn)
         amqp_conn_close(scheduler->conn, on_conn_closed, scheduler);
@@ -436,11 +304,11 @@ void scheduler_stop(void *state)
     topology_forget(scheduler->topology);
     amqp_conn_free(scheduler->conn);
     election_free(scheduler->election);
+    schedule_free(scheduler->schedule);
     pull_free(scheduler->pull);
     intake_free(scheduler->intake);
     mtconnect_free(scheduler->mtconnect);
     newest_clear(&scheduler->newest);
-    timer_free(scheduler->due);
     timer_free(scheduler->once_limit);
     free(scheduler);
 }

@@ -2,6 +2,7 @@
  * scheduler.h - mtc-scheduler: cycle times from MTConnect into PostgreSQL
  *
  *   scheduler.c     the connections, and what the one PostgreSQL session does next
+ *   schedule.c      the pulls: when one is due, what it learns, that it was made
  *   pull.c          one pull: asks all machines, and judges what comes back
  *   turns.c         who is to be asked, who waits, who has failed
  *   machine_list.c  the machines, and what is remembered of each between pulls
