@@ -7,7 +7,7 @@
 #ifndef MTC_CTL_H
 #define MTC_CTL_H
 
-#include "broker.h"
+#include "net/amqp_plain.h"
 #include "net/pg_plain.h"
 #include "suite/config.h"
 

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "ctl.h"
-#include "http_plain.h"
+#include "net/http_plain.h"
 #include "output.h"
 #include "programs.h"
 #include "schema.h"

@@ -2,7 +2,7 @@
 #include "management.h"
 #include "base/secret.h"
 #include "net/amqp_codec.h"
-#include "http_plain.h"
+#include "net/http_plain.h"
 #include "base/xalloc.h"
 
 #include <curl/curl.h>

@@ -1,6 +1,6 @@
 /* programs.c - the running programs, as their /metrics and /readyz tell of them; see programs.h */
 #include "programs.h"
-#include "http_plain.h"
+#include "net/http_plain.h"
 #include "base/xalloc.h"
 
 #include <stdio.h>

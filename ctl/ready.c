@@ -1,7 +1,7 @@
 /* ready.c - mtcctl ready; see ready.h */
 #include "ready.h"
 #include "ctl.h"
-#include "http_plain.h"
+#include "net/http_plain.h"
 #include "output.h"
 #include "programs.h"
 

@@ -1,5 +1,5 @@
 /* http_plain.c - one blocking GET, for people's commands; see http_plain.h */
-#include "http_plain.h"
+#include "net/http_plain.h"
 #include "base/xalloc.h"
 
 #include <curl/curl.h>

@@ -1,5 +1,5 @@
 /* broker.c - a blocking connection to RabbitMQ, for people's commands; see broker.h */
-#include "broker.h"
+#include "net/amqp_plain.h"
 #include "base/secret.h"
 #include "base/clock.h"
 #include "base/xalloc.h"
