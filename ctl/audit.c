@@ -12,17 +12,17 @@
 #include "output.h"
 #include "programs.h"
 #include "suite/topology.h"
+#include "base/clock.h"
 #include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <uthash.h>
 
-#define LOOK_AGAIN_S 2 /* what moves between two looks is not lost */
-#define LOOKS        5
+#define LOOK_AGAIN_MS 2000 /* what moves between two looks is not lost */
+#define LOOKS         5
 
 struct known {
     char *id;
@@ -70,12 +70,12 @@ static bool count_ledger(struct audit *audit)
 
 static bool count_broker(struct audit *audit)
 {
-    struct broker_count count;
+    struct amqp_plain_count count;
     audit->in_partitions = audit->in_hands = 0;
     json_t *known = management_queues(audit->ctl.config);
     for (int p = 0; p < (int)audit->ctl.config->topology_partitions; p++) {
         char name[TOPOLOGY_NAME_BYTES];
-        if (!broker_count(audit->ctl.broker, topology_partition_name(p, name), &count)) {
+        if (!amqp_plain_count(audit->ctl.broker, topology_partition_name(p, name), &count)) {
             json_decref(known);
             return false;
         }
@@ -95,7 +95,7 @@ static bool count_broker(struct audit *audit)
         json_decref(programs);
     }
     json_decref(known);
-    if (!broker_count(audit->ctl.broker, TOPOLOGY_OUTCOMES, &count))
+    if (!amqp_plain_count(audit->ctl.broker, TOPOLOGY_OUTCOMES, &count))
         return false;
     audit->outcomes = count.ready;
     return true;
@@ -137,13 +137,13 @@ static void free_known(struct known *table)
 
 static bool read_dead_letters(struct audit *audit, struct known **table)
 {
-    struct broker_count count;
-    struct broker_message message;
+    struct amqp_plain_count count;
+    struct amqp_plain_message message;
     int got;
-    if (!broker_count(audit->ctl.broker, TOPOLOGY_DEAD, &count))
+    if (!amqp_plain_count(audit->ctl.broker, TOPOLOGY_DEAD, &count))
         return false;
     for (unsigned n = 0; n < count.ready; n++) {
-        if ((got = broker_get(audit->ctl.broker, TOPOLOGY_DEAD, &message)) <= 0)
+        if ((got = amqp_plain_get(audit->ctl.broker, TOPOLOGY_DEAD, &message)) <= 0)
             return got == 0;
         const amqp_basic_properties_t *properties = &message.content.properties;
         if (properties->_flags & AMQP_BASIC_MESSAGE_ID_FLAG) {
@@ -158,7 +158,7 @@ static bool read_dead_letters(struct audit *audit, struct known **table)
                 HASH_ADD_KEYPTR(hh, *table, known->id, strlen(known->id), known);
             }
         }
-        broker_message_free(&message);
+        amqp_plain_message_free(&message);
     }
     return true;
 }
@@ -194,7 +194,7 @@ static bool look(struct audit *audit)
 {
     for (int n = 0; n < LOOKS; n++) {
         if (n > 0)
-            sleep(LOOK_AGAIN_S);
+            clock_sleep_ms(LOOK_AGAIN_MS);
         if (!count_ledger(audit) || !count_broker(audit))
             return false;
         if (fits(audit))
@@ -249,7 +249,7 @@ int audit_main(const struct config *config, int argc, char **argv)
     audit.problems = json_array();
     bool ok = ctl_pg(&audit.ctl) && ctl_broker(&audit.ctl) && look(&audit) && compare_dead(&audit);
     if (!ok && !*audit.ctl.error && audit.ctl.broker)
-        snprintf(audit.ctl.error, sizeof audit.ctl.error, "%s", broker_error(audit.ctl.broker));
+        snprintf(audit.ctl.error, sizeof audit.ctl.error, "%s", amqp_plain_error(audit.ctl.broker));
     ctl_close(&audit.ctl);
     int status = json_array_size(audit.problems) ? 1 : 0;
     if (!ok)

@@ -20,15 +20,23 @@ bool ctl_pg(struct ctl *ctl)
 
 bool ctl_broker(struct ctl *ctl)
 {
+    struct amqp_conn_settings settings = settings_amqp(ctl->config, "mtcctl");
     if (!ctl->broker)
-        ctl->broker = broker_connect(ctl->config, "mtcctl", ctl->error, sizeof ctl->error);
+        ctl->broker = amqp_plain_connect(&settings, ctl->error, sizeof ctl->error);
     return ctl->broker != NULL;
+}
+
+bool ctl_broker_did(struct ctl *ctl, bool ok)
+{
+    if (!ok)
+        snprintf(ctl->error, sizeof ctl->error, "%s", amqp_plain_error(ctl->broker));
+    return ok;
 }
 
 void ctl_close(struct ctl *ctl)
 {
     pg_plain_close(ctl->pg);
-    broker_close(ctl->broker);
+    amqp_plain_close(ctl->broker);
     ctl->pg = NULL;
     ctl->broker = NULL;
 }

@@ -19,13 +19,17 @@ struct ctl {
     const struct config *config;
     bool json;
     struct pg_plain *pg;
-    struct broker *broker;
+    struct amqp_plain *broker;
     char error[512];
 };
 
 /* Connects unless it is connected. False: error says why. */
 bool ctl_pg(struct ctl *ctl);
 bool ctl_broker(struct ctl *ctl);
+
+/* ok, which a call to the broker has returned; if it is false, error says what the broker said. */
+bool ctl_broker_did(struct ctl *ctl, bool ok);
+
 void ctl_close(struct ctl *ctl);
 
 /* NULL: error says why. */

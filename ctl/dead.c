@@ -24,7 +24,7 @@ struct choice {
 };
 
 struct letter {
-    struct broker_message message;
+    struct amqp_plain_message message;
     char *id, *machine, *kind, *type, *path, *reason, *response;
     int64_t seq, attempts, status, dead_us;
 };
@@ -106,7 +106,7 @@ static void free_letter(struct letter *letter)
     free(letter->path);
     free(letter->reason);
     free(letter->response);
-    broker_message_free(&letter->message);
+    amqp_plain_message_free(&letter->message);
 }
 
 static bool fits(const struct letter *letter, const struct choice *choice)
@@ -191,10 +191,11 @@ static bool publish_again(struct ctl *ctl, const struct letter *letter, const ch
     properties._flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
     properties._flags &= ~(amqp_flags_t)(AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG);
     properties.delivery_mode = 2;
-    bool ok = broker_publish(ctl->broker, exchange, key, &properties, letter->message.content.body);
+    bool ok = amqp_plain_publish(ctl->broker, exchange, key, &properties,
+                                 letter->message.content.body);
     free(entries);
     if (!ok)
-        snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
+        snprintf(ctl->error, sizeof ctl->error, "%s", amqp_plain_error(ctl->broker));
     return ok;
 }
 
@@ -219,9 +220,9 @@ static bool run(struct ctl *ctl, const char *sql)
 
 static bool acked(struct ctl *ctl, const struct letter *letter)
 {
-    bool ok = broker_ack(ctl->broker, letter->message.tag);
+    bool ok = amqp_plain_ack(ctl->broker, letter->message.tag);
     if (!ok)
-        snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
+        snprintf(ctl->error, sizeof ctl->error, "%s", amqp_plain_error(ctl->broker));
     return ok;
 }
 
@@ -298,18 +299,18 @@ static int walk(struct ctl *ctl, const struct choice *choice)
         json_decref(told);
         return ctl_fail(ctl);
     }
-    struct broker_count count;
-    if (!broker_count(ctl->broker, TOPOLOGY_DEAD, &count)) {
+    struct amqp_plain_count count;
+    if (!amqp_plain_count(ctl->broker, TOPOLOGY_DEAD, &count)) {
         json_decref(told);
         return ctl_fail(ctl);
     }
     /* As many as there are now: what dies while we walk is for the next time. */
     memset(&letter, 0, sizeof letter);
-    for (unsigned n = 0;
-         n < count.ready && (got = broker_get(ctl->broker, TOPOLOGY_DEAD, &letter.message)) != 0;
+    for (unsigned n = 0; n < count.ready &&
+                         (got = amqp_plain_get(ctl->broker, TOPOLOGY_DEAD, &letter.message)) != 0;
          n++) {
         if (got < 0) {
-            snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
+            snprintf(ctl->error, sizeof ctl->error, "%s", amqp_plain_error(ctl->broker));
             status = ctl_fail(ctl);
             break;
         }

@@ -5,15 +5,16 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "ctl.h"
+#include "net/http_client.h"
 #include "net/http_plain.h"
+#include "net/redis_plain.h"
+#include "suite/settings.h"
 #include "output.h"
 #include "programs.h"
 #include "schema.h"
 #include "suite/topology.h"
 #include "base/xalloc.h"
 
-#include <curl/curl.h>
-#include <hiredis/hiredis.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -147,16 +148,16 @@ static void look_at_queues(struct doctor *doctor)
     static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD,
                                         TOPOLOGY_CONTROL};
     int partitions = (int)doctor->ctl.config->topology_partitions, missing = 0, alone = 0;
-    struct broker_count count;
+    struct amqp_plain_count count;
     for (int p = 0; p < partitions; p++) {
         char name[TOPOLOGY_NAME_BYTES];
-        if (!broker_count(doctor->ctl.broker, topology_partition_name(p, name), &count))
+        if (!amqp_plain_count(doctor->ctl.broker, topology_partition_name(p, name), &count))
             return;
         missing += !count.exists;
         alone += count.exists && count.consumers == 0;
     }
     for (size_t i = 0; i < sizeof named / sizeof named[0]; i++) {
-        if (!broker_count(doctor->ctl.broker, named[i], &count))
+        if (!amqp_plain_count(doctor->ctl.broker, named[i], &count))
             return;
         missing += !count.exists;
         if (strcmp(named[i], TOPOLOGY_DEAD) == 0 && count.ready > 0)
@@ -188,14 +189,14 @@ static void look_at_rabbitmq(struct doctor *doctor)
              doctor->ctl.error);
         return;
     }
-    const char *version = broker_version(doctor->ctl.broker);
+    const char *version = amqp_plain_version(doctor->ctl.broker);
     int major = (int)strtol(version, NULL, 10);
     const char *dot = strchr(version, '.');
     if (major < 3 || (major == 3 && dot && strtol(dot + 1, NULL, 10) < 10))
         find(doctor, ILL, "RabbitMQ", "use version 3.10 or later", "version %s", version);
     else
         find(doctor, WELL, "RabbitMQ", NULL, "version %s", version);
-    if (!broker_exchange_exists(doctor->ctl.broker, TOPOLOGY_EVENTS, &exists))
+    if (!amqp_plain_exchange_exists(doctor->ctl.broker, TOPOLOGY_EVENTS, &exists))
         return;
     if (!exists)
         find(doctor, ILL, "exchange mtc.events",
@@ -215,41 +216,12 @@ static void look_at_redis(struct doctor *doctor)
         find(doctor, WARNING, "Redis", advice, "none is configured");
         return;
     }
-    CURLU *url = curl_url();
-    char *host = NULL, *port = NULL, *in_url = NULL, *password = NULL, error[256] = "";
-    if (!url)
-        out_of_memory(0);
-    curl_url_set(url, CURLUPART_URL, config->redis_url, CURLU_NON_SUPPORT_SCHEME);
-    curl_url_get(url, CURLUPART_HOST, &host, 0);
-    curl_url_get(url, CURLUPART_PORT, &port, 0);
-    curl_url_get(url, CURLUPART_PASSWORD, &in_url, CURLU_URLDECODE);
-    if (*config->redis_password_file)
-        password = secret_read(config->redis_password_file, error, sizeof error);
-    struct timeval limit = ms_to_timeval(config->redis_timeout_ms);
-    redisContext *redis = redisConnectWithTimeout(host ? host : "",
-                                                  port ? (int)strtol(port, NULL, 10) : 6379, limit);
-    if (!redis)
-        out_of_memory(0);
-    const char *secret = password ? password : in_url;
-    redisReply *reply = NULL;
-    if (!redis->err && redisSetTimeout(redis, limit) == REDIS_OK && secret) {
-        reply = redisCommand(redis, "AUTH %s", secret);
-        freeReplyObject(reply);
-    }
-    reply = redis->err ? NULL : redisCommand(redis, "PING");
-    if (*error)
-        find(doctor, ILL, "Redis", advice, "%s", error);
-    else if (!reply || reply->type == REDIS_REPLY_ERROR)
-        find(doctor, ILL, "Redis", advice, "%s", reply ? reply->str : redis->errstr);
-    else
+    struct redis_conn_settings settings = settings_redis(config);
+    char error[512];
+    if (redis_plain_ping(&settings, error, sizeof error))
         find(doctor, WELL, "Redis", NULL, "answers");
-    freeReplyObject(reply);
-    redisFree(redis);
-    curl_free(host);
-    curl_free(port);
-    curl_free(in_url);
-    curl_url_cleanup(url);
-    free(password);
+    else
+        find(doctor, ILL, "Redis", advice, "%s", error);
 }
 
 /* --- MTConnect --- */
@@ -304,7 +276,7 @@ static void look_at_mtconnect(struct doctor *doctor)
     }
     if (key)
         header = xasprintf("X-API-Key: %s", key);
-    char *machine = some_machine(doctor), *escaped = curl_easy_escape(NULL, machine, 0);
+    char *machine = some_machine(doctor), *escaped = http_escape(machine);
     size_t base = strlen(config->mtconnect_base_url);
     while (base && config->mtconnect_base_url[base - 1] == '/')
         base--;
@@ -314,7 +286,7 @@ static void look_at_mtconnect(struct doctor *doctor)
                                               (long)config->mtconnect_timeout_ms);
     judge_mtconnect(doctor, &answer, machine);
     http_plain_free(&answer);
-    curl_free(escaped);
+    free(escaped);
     free(machine);
     free(url);
     free(key);

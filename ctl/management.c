@@ -1,27 +1,26 @@
 /* management.c - what only RabbitMQ's management API knows; see management.h */
 #include "management.h"
 #include "base/secret.h"
-#include "net/amqp_codec.h"
+#include "net/amqp_url.h"
+#include "net/http_client.h"
 #include "net/http_plain.h"
 #include "base/xalloc.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_MS 3000L
 
-static json_t *ask(const struct config *config, const struct amqp_connection_info *info,
-                   const char *password)
+static json_t *ask(const struct config *config, const struct amqp_url *broker, const char *password)
 {
-    char *vhost = curl_easy_escape(NULL, *info->vhost ? info->vhost : "/", 0);
+    char *vhost = http_escape(broker->vhost);
     char *url = xasprintf("%s/api/queues/%s", config->ctl_management_url, vhost);
-    char *user = xasprintf("%s:%s", info->user, password ? password : info->password);
+    char *user = xasprintf("%s:%s", broker->user, password);
     struct http_plain answer = http_plain_get(url, user, NULL, TIMEOUT_MS);
     json_t *queues = answer.status == 200 ? json_loadb(answer.body, answer.len, 0, NULL) : NULL;
     http_plain_free(&answer);
-    curl_free(vhost);
+    free(vhost);
     free(url);
     free(user);
     return queues;
@@ -29,18 +28,16 @@ static json_t *ask(const struct config *config, const struct amqp_connection_inf
 
 json_t *management_queues(const struct config *config)
 {
-    struct amqp_connection_info info;
+    struct amqp_url broker;
     char error[256], *password = NULL;
-    if (!*config->ctl_management_url)
+    if (!*config->ctl_management_url ||
+        !amqp_url_parse(config->amqp_url, &broker, error, sizeof error))
         return NULL;
-    char *url = xstrdup(config->amqp_url);
-    json_t *queues = NULL;
     if (*config->amqp_password_file)
         password = secret_read(config->amqp_password_file, error, sizeof error);
-    if (amqp_parse_url(url, &info) == AMQP_STATUS_OK)
-        queues = ask(config, &info, password);
+    json_t *queues = ask(config, &broker, password ? password : broker.password);
+    amqp_url_free(&broker);
     free(password);
-    free(url);
     return queues;
 }
 
@@ -53,9 +50,9 @@ void management_add(const json_t *queues, const char *name, json_t *queue)
         if (!its || strcmp(its, name) != 0)
             continue;
         json_t *unacked = json_object_get(told, "messages_unacknowledged");
-        json_t *active = json_object_get(told, "single_active_consumer_ctag"); // of quorum queues
-        if (!active)
-            active = json_object_get(told, "single_active_consumer_tag"); // of classic ones
+        json_t *active = json_object_get(told, "single_active_consumer_ctag");
+        if (!active) /* quorum queues have the first, classic ones the second */
+            active = json_object_get(told, "single_active_consumer_tag");
         if (json_is_integer(unacked))
             json_object_set(queue, "unacked", unacked);
         if (json_is_string(active))

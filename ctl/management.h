@@ -1,6 +1,9 @@
 /*
- * management.h - what only RabbitMQ's management API knows: who is the active consumer, and what is
- * held unacked
+ * management.h - what only RabbitMQ's management API knows: who is the active consumer of a queue, and
+ * how much it holds unacked
+ *
+ * Asked at ctl.management_url with the user of amqp.url. Without it the verbs do without.
+ * Source: https://www.rabbitmq.com/docs/management#http-api
  */
 #ifndef MTC_MANAGEMENT_H
 #define MTC_MANAGEMENT_H
@@ -9,8 +12,10 @@
 
 #include <jansson.h>
 
-/* The queues of our vhost as the API tells of them, or NULL: not configured, or it does not answer.
- * Caller frees. */
+/*
+ * The queues of our vhost as the API tells of them, or NULL: not configured, or it does not answer.
+ * Caller frees.
+ */
 json_t *management_queues(const struct config *config);
 
 /* Adds unacked and active to what is known of a queue. */

@@ -1,5 +1,4 @@
-/* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on; see
- * sync-worker/sender/pause.h */
+/* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on */
 #include "base/clock.h"
 #include "ctl.h"
 #include "output.h"
@@ -8,14 +7,12 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static bool find_control(struct ctl *ctl, struct broker_count *count)
+static bool find_control(struct ctl *ctl, struct amqp_plain_count *count)
 {
     if (!ctl_broker(ctl))
         return false;
-    if (!broker_count(ctl->broker, TOPOLOGY_CONTROL, count)) {
-        snprintf(ctl->error, sizeof ctl->error, "%s", broker_error(ctl->broker));
+    if (!ctl_broker_did(ctl, amqp_plain_count(ctl->broker, TOPOLOGY_CONTROL, count)))
         return false;
-    }
     if (!count->exists)
         snprintf(ctl->error, sizeof ctl->error,
                  "queue " TOPOLOGY_CONTROL " is missing: no sender has run yet");
@@ -38,13 +35,13 @@ static bool lay(struct ctl *ctl)
              (long)getuid());
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
                                           .delivery_mode = 2};
-    return broker_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
+    return amqp_plain_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
 }
 
 static int change(const struct config *config, int argc, char **argv, const char *help, bool pause)
 {
     struct ctl ctl = {.config = config};
-    struct broker_count count;
+    struct amqp_plain_count count;
     int done = ctl_options(argc, argv, help, &ctl.json);
     if (done >= 0)
         return done;
@@ -52,11 +49,9 @@ static int change(const struct config *config, int argc, char **argv, const char
         return ctl_usage(help, stderr);
     bool ok = find_control(&ctl, &count);
     bool was = ok && count.ready > 0;
-    if (ok && pause != was) {
-        ok = pause ? lay(&ctl) : broker_purge(ctl.broker, TOPOLOGY_CONTROL);
-        if (!ok)
-            snprintf(ctl.error, sizeof ctl.error, "%s", broker_error(ctl.broker));
-    }
+    if (ok && pause != was)
+        ok = ctl_broker_did(&ctl,
+                            pause ? lay(&ctl) : amqp_plain_purge(ctl.broker, TOPOLOGY_CONTROL));
     ctl_close(&ctl);
     if (!ok)
         return ctl_fail(&ctl);

@@ -51,11 +51,25 @@ static const struct {
     {"receiver", "mtc_receiver_registered", "registered"},
 };
 
+/* Value of a metric in Prometheus' text format; name with its labels, if it has any. */
+static bool find_metric(const char *text, const char *name, double *value)
+{
+    size_t len = strlen(name);
+    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, name, len) == 0 && line[len] == ' ') {
+            *value = strtod(line + len + 1, NULL);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_metrics(json_t *told, const char *text)
 {
     for (size_t i = 0; i < sizeof facts / sizeof facts[0]; i++) {
         double value;
-        if (!http_plain_metric(text, facts[i].metric, &value))
+        if (!find_metric(text, facts[i].metric, &value))
             continue;
         json_object_set_new(told, "program", json_string(facts[i].program));
         json_object_set_new(told, facts[i].name, json_integer((json_int_t)value));

@@ -65,8 +65,8 @@ static void add_postgres(struct ctl *ctl, json_t *status)
 
 static bool add_queue(struct ctl *ctl, json_t *queues, const char *name, const json_t *known)
 {
-    struct broker_count count;
-    if (!broker_count(ctl->broker, name, &count))
+    struct amqp_plain_count count;
+    if (!amqp_plain_count(ctl->broker, name, &count))
         return false;
     json_t *queue = json_pack("{s:s, s:b}", "name", name, "exists", count.exists);
     if (count.exists) {
@@ -81,7 +81,7 @@ static bool add_queue(struct ctl *ctl, json_t *queues, const char *name, const j
 static void add_rabbitmq(struct ctl *ctl, json_t *status)
 {
     static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD};
-    struct broker_count control = {0};
+    struct amqp_plain_count control = {0};
     if (!ctl_broker(ctl)) {
         json_object_set_new(status, "rabbitmq", error_object(ctl->error));
         return;
@@ -94,15 +94,15 @@ static void add_rabbitmq(struct ctl *ctl, json_t *status)
     }
     for (size_t i = 0; ok && i < sizeof named / sizeof named[0]; i++)
         ok = add_queue(ctl, queues, named[i], known);
-    ok = ok && broker_count(ctl->broker, TOPOLOGY_CONTROL, &control);
+    ok = ok && amqp_plain_count(ctl->broker, TOPOLOGY_CONTROL, &control);
     json_decref(known);
     if (!ok) {
-        json_object_set_new(status, "rabbitmq", error_object(broker_error(ctl->broker)));
+        json_object_set_new(status, "rabbitmq", error_object(amqp_plain_error(ctl->broker)));
         json_decref(queues);
         return;
     }
     json_object_set_new(status, "rabbitmq",
-                        json_pack("{s:s, s:b, s:o}", "version", broker_version(ctl->broker),
+                        json_pack("{s:s, s:b, s:o}", "version", amqp_plain_version(ctl->broker),
                                   "paused", control.ready > 0, "queues", queues));
 }
 
@@ -325,7 +325,7 @@ int top_main(const struct config *config, int argc, char **argv)
     bool told = true;
     for (long n = 0; told && (count == 0 || n < count); n++) {
         if (n > 0)
-            sleep((unsigned)interval);
+            clock_sleep_ms((int64_t)(unsigned)interval * 1000);
         json_t *status = collect(&ctl);
         told = print_screen(&ctl, status);
         if (!is_well(status))

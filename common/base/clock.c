@@ -1,6 +1,7 @@
 /* clock.c - time as a value; see clock.h */
 #include "base/clock.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -46,6 +47,13 @@ const char *utc_format_us(int64_t us, char out[UTC_TEXT])
     size_t len = format_seconds(us, out);
     snprintf(out + len, UTC_TEXT - len, ".%06dZ", (int)(us % 1000000));
     return out;
+}
+
+void clock_sleep_ms(int64_t ms)
+{
+    struct timespec left = {.tv_sec = (time_t)(ms / 1000), .tv_nsec = (long)(ms % 1000 * 1000000)};
+    while (ms > 0 && nanosleep(&left, &left) != 0 && errno == EINTR)
+        continue;
 }
 
 struct timeval ms_to_timeval(int64_t ms)

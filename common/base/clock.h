@@ -26,6 +26,9 @@ const char *utc_format(int64_t us, char out[UTC_TEXT]);
 /* The same with microseconds. */
 const char *utc_format_us(int64_t us, char out[UTC_TEXT]);
 
+/* Stops the whole process for so long: for command-line jobs alone, a program has timers (timer.h). */
+void clock_sleep_ms(int64_t ms);
+
 /* What libevent's timers want. */
 struct timeval ms_to_timeval(int64_t ms);
 

@@ -86,8 +86,8 @@ static void on_failed(void *arg)
         return;
     }
     int64_t pause = backoff_next_ms(&conn->backoff);
-    log_warn(was_up ? "lost RabbitMQ" : "cannot reach RabbitMQ", LF_S("host", conn->host),
-             LF_I("port", conn->port), LF_S("reason", conn->reason), LF_I("retry_ms", pause));
+    log_warn(was_up ? "lost RabbitMQ" : "cannot reach RabbitMQ", LF_S("host", conn->url.host),
+             LF_I("port", conn->url.port), LF_S("reason", conn->reason), LF_I("retry_ms", pause));
     arm(conn, pause);
     if (was_up)
         conn->events.on_down(conn->reason, conn->arg);
@@ -105,8 +105,8 @@ static void on_open_ok(struct amqp_conn *conn)
     conn->up_since_ms = mono_ms();
     conn->last_sent_ms = mono_ms();
     arm(conn, TICK_MS);
-    log_info("connected to RabbitMQ", LF_S("host", conn->host), LF_I("port", conn->port),
-             LF_S("vhost", conn->vhost), LF_I("major", conn->server_major));
+    log_info("connected to RabbitMQ", LF_S("host", conn->url.host), LF_I("port", conn->url.port),
+             LF_S("vhost", conn->url.vhost), LF_I("major", conn->server_major));
     conn->events.on_up(conn->arg);
 }
 
@@ -308,8 +308,8 @@ static bool read_password(struct amqp_conn *conn)
         amqp_conn_fail(conn, error);
         return false;
     }
-    free(conn->password);
-    conn->password = password;
+    free(conn->url.password);
+    conn->url.password = password;
     return true;
 }
 
@@ -328,29 +328,8 @@ static void start_attempt(struct amqp_conn *conn)
     bufferevent_set_max_single_write(conn->stream, 262144);
     bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
     if (bufferevent_socket_connect_hostname(conn->stream, resolver_dns(conn->resolver), AF_UNSPEC,
-                                            conn->host, conn->port) != 0)
+                                            conn->url.host, conn->url.port) != 0)
         amqp_conn_fail(conn, "cannot start connecting");
-}
-
-static bool parse_url(struct amqp_conn *conn, char *error, size_t error_size)
-{
-    struct amqp_connection_info info;
-    conn->url_copy = xstrdup(conn->settings.url);
-    if (amqp_parse_url(conn->url_copy, &info) != AMQP_STATUS_OK) {
-        snprintf(error, error_size, "amqp.url is no amqp://user:password@host:port/vhost");
-        return false;
-    }
-    if (info.ssl) {
-        snprintf(error, error_size, "amqp.url: amqps is not supported; use a local TLS proxy");
-        return false;
-    }
-    conn->user = info.user;
-    conn->password = xstrdup(info.password);
-    conn->host = info.host;
-    conn->port = info.port;
-    conn->vhost = *info.vhost ? info.vhost
-                              : "/"; /* many write the slash, nobody names a vhost "" */
-    return true;
 }
 
 struct amqp_conn *amqp_conn_new(struct loop *loop, struct resolver *resolver,
@@ -367,7 +346,7 @@ struct amqp_conn *amqp_conn_new(struct loop *loop, struct resolver *resolver,
     conn->backoff = (struct backoff){.min_ms = 200, .max_ms = 5000};
     conn->timer = timer_new(loop, on_timer, conn);
     conn->failed = timer_new(loop, on_failed, conn);
-    if (!parse_url(conn, error, error_size)) {
+    if (!amqp_url_parse(settings->url, &conn->url, error, error_size)) {
         amqp_conn_free(conn);
         return NULL;
     }
@@ -382,8 +361,7 @@ void amqp_conn_free(struct amqp_conn *conn)
     drop_stream(conn);
     timer_free(conn->timer);
     timer_free(conn->failed);
-    free(conn->url_copy);
-    free(conn->password);
+    amqp_url_free(&conn->url);
     free(conn);
 }
 

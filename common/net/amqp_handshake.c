@@ -42,14 +42,14 @@ void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start
                    .value.table = {.num_entries = 4, .entries = abilities}}},
     };
     char response[1024]; /* SASL PLAIN, RFC 4616: NUL user NUL password */
-    size_t user = strlen(conn->user), password = strlen(conn->password);
+    size_t user = strlen(conn->url.user), password = strlen(conn->url.password);
     if (user + password + 2 > sizeof response) {
         amqp_conn_fail(conn, "user name and password are longer than 1022 bytes");
         return;
     }
     response[0] = '\0';
-    memcpy(response + 1, conn->user, user + 1);
-    memcpy(response + user + 2, conn->password, password);
+    memcpy(response + 1, conn->url.user, user + 1);
+    memcpy(response + user + 2, conn->url.password, password);
     amqp_connection_start_ok_t ok = {
         .client_properties = {.num_entries = 3, .entries = properties},
         .mechanism = amqp_text("PLAIN"),
@@ -81,7 +81,7 @@ void amqp_handshake_on_tune(struct amqp_conn *conn, const amqp_connection_tune_t
                                     .frame_max = conn->frame_max,
                                     .heartbeat = (uint16_t)heartbeat};
     amqp_conn_send(conn, AMQP_CONNECTION_TUNE_OK_METHOD, &ok);
-    amqp_connection_open_t open = {.virtual_host = amqp_text(conn->vhost)};
+    amqp_connection_open_t open = {.virtual_host = amqp_text(conn->url.vhost)};
     amqp_conn_send(conn, AMQP_CONNECTION_OPEN_METHOD, &open);
     conn->state = AMQP_OPENING;
 }

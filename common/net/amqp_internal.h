@@ -6,6 +6,7 @@
 #define MTC_AMQP_INTERNAL_H
 
 #include "net/amqp_chan.h"
+#include "net/amqp_url.h"
 #include "base/backoff.h"
 
 #include <event2/bufferevent.h>
@@ -28,9 +29,7 @@ struct amqp_conn {
     struct amqp_conn_settings settings;
     struct amqp_conn_events events;
     void *arg;
-    char *url_copy, *user, *password, *host; /* url_copy holds user and host */
-    const char *vhost;                       /* so it does, or it is a constant */
-    int port;
+    struct amqp_url url; /* its password is that of the file, if there is one */
 
     enum amqp_state state;
     bool blocked, failing, restarting;

@@ -73,16 +73,3 @@ void http_plain_free(struct http_plain *answer)
     free(answer->body);
     answer->body = NULL;
 }
-
-bool http_plain_metric(const char *text, const char *name, double *value)
-{
-    size_t len = strlen(name);
-    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
-        line += *line == '\n';
-        if (strncmp(line, name, len) == 0 && line[len] == ' ') {
-            *value = strtod(line + len + 1, NULL);
-            return true;
-        }
-    }
-    return false;
-}

@@ -6,6 +6,7 @@
  * section 9).
  */
 #include "net/redis_conn.h"
+#include "net/redis_url.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/secret.h"
@@ -13,7 +14,6 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 
-#include <curl/curl.h>
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>
 #include <stdio.h>
@@ -26,8 +26,7 @@ struct redis_conn {
     struct loop *loop;
     struct resolver *resolver;
     struct redis_conn_settings settings;
-    char *host, *user, *password, *database;
-    int port;
+    struct redis_url url;
     enum redis_state state;
     struct resolve_query *lookup;
     redisAsyncContext *context;
@@ -88,7 +87,8 @@ static void on_failed(void *arg)
     if (was_up || log_limit_ok(&conn->limit, 60000))
         log_warn(was_up ? "lost Redis; going on without it"
                         : "cannot reach Redis; going on without it",
-                 LF_S("host", conn->host), LF_I("port", conn->port), LF_S("reason", conn->reason));
+                 LF_S("host", conn->url.host), LF_I("port", conn->url.port),
+                 LF_S("reason", conn->reason));
     arm(conn, pause);
 }
 
@@ -144,7 +144,7 @@ static void on_greeted(redisAsyncContext *context, void *reply, void *arg)
     conn->state = REDIS_UP;
     backoff_reset(&conn->backoff);
     conn->limit = (struct log_limit){0};
-    log_info("connected to Redis", LF_S("host", conn->host), LF_I("port", conn->port));
+    log_info("connected to Redis", LF_S("host", conn->url.host), LF_I("port", conn->url.port));
     arm(conn, conn->settings.timeout_ms / 2);
 }
 
@@ -169,17 +169,17 @@ static void greet(struct redis_conn *conn)
             fail(conn, error);
             return;
         }
-    } else if (conn->password) {
-        password = xstrdup(conn->password);
+    } else if (conn->url.password) {
+        password = xstrdup(conn->url.password);
     }
-    if (password && conn->user)
-        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s %s", conn->user,
+    if (password && conn->url.user)
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s %s", conn->url.user,
                                   password);
     else if (password)
         sent |= redisAsyncCommand(conn->context, on_refused, conn, "AUTH %s", password);
     free(password);
-    if (conn->database)
-        sent |= redisAsyncCommand(conn->context, on_refused, conn, "SELECT %s", conn->database);
+    if (conn->url.database)
+        sent |= redisAsyncCommand(conn->context, on_refused, conn, "SELECT %s", conn->url.database);
     sent |= redisAsyncCommand(conn->context, on_greeted, conn, "PING");
     if (sent != REDIS_OK)
         fail(conn, "cannot send the greeting");
@@ -216,7 +216,7 @@ static void on_address(const char *address, const char *error, void *arg)
         return;
     }
     conn->state = REDIS_CONNECTING;
-    conn->context = redisAsyncConnect(address, conn->port);
+    conn->context = redisAsyncConnect(address, conn->url.port);
     if (!conn->context)
         out_of_memory(0);
     if (conn->context->err) {
@@ -234,7 +234,7 @@ static void start_attempt(struct redis_conn *conn)
 {
     conn->state = REDIS_RESOLVING;
     arm(conn, conn->settings.timeout_ms);
-    conn->lookup = resolve_start(conn->resolver, conn->host, on_address, conn);
+    conn->lookup = resolve_start(conn->resolver, conn->url.host, on_address, conn);
 }
 
 static void on_timer(void *arg)
@@ -251,50 +251,6 @@ static void on_timer(void *arg)
     }
 }
 
-static char *take_part(CURLU *url, CURLUPart part)
-{
-    char *text = NULL;
-    if (curl_url_get(url, part, &text, CURLU_URLDECODE) != CURLUE_OK || !text || !*text) {
-        curl_free(text);
-        return NULL;
-    }
-    char *copy = xstrdup(text);
-    curl_free(text);
-    return copy;
-}
-
-static bool parse_url(struct redis_conn *conn, char *error, size_t error_size)
-{
-    CURLU *url = curl_url();
-    if (!url)
-        out_of_memory(0);
-    char *scheme = NULL, *port = NULL, *path = NULL;
-    if (curl_url_set(url, CURLUPART_URL, conn->settings.url, CURLU_NON_SUPPORT_SCHEME) ==
-        CURLUE_OK) {
-        scheme = take_part(url, CURLUPART_SCHEME);
-        conn->host = take_part(url, CURLUPART_HOST);
-        conn->user = take_part(url, CURLUPART_USER);
-        conn->password = take_part(url, CURLUPART_PASSWORD);
-        port = take_part(url, CURLUPART_PORT);
-        path = take_part(url, CURLUPART_PATH);
-    }
-    curl_url_cleanup(url);
-    bool ok = scheme && strcmp(scheme, "redis") == 0 && conn->host;
-    conn->port = port ? (int)strtol(port, NULL, 10)
-                      : 6379; /* libcurl has checked that it is a port */
-    if (path && path[1])
-        conn->database = xstrdup(path + 1);
-    if (conn->database && strspn(conn->database, "0123456789") != strlen(conn->database))
-        ok = false;
-    if (!ok)
-        snprintf(error, error_size,
-                 "redis.url is no redis://[user:password@]host[:port][/database]");
-    free(scheme);
-    free(port);
-    free(path);
-    return ok;
-}
-
 struct redis_conn *redis_conn_new(struct loop *loop, struct resolver *resolver,
                                   const struct redis_conn_settings *settings, char *error,
                                   size_t error_size)
@@ -306,7 +262,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, struct resolver *resolver,
     conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
     conn->timer = timer_new(loop, on_timer, conn);
     conn->failed = timer_new(loop, on_failed, conn);
-    if (!parse_url(conn, error, error_size)) {
+    if (!redis_url_parse(settings->url, &conn->url, error, error_size)) {
         redis_conn_free(conn);
         return NULL;
     }
@@ -323,10 +279,7 @@ void redis_conn_free(struct redis_conn *conn)
     drop_context(conn);
     timer_free(conn->timer);
     timer_free(conn->failed);
-    free(conn->host);
-    free(conn->user);
-    free(conn->password);
-    free(conn->database);
+    redis_url_free(&conn->url);
     free(conn);
 }
 
