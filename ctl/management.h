@@ -1,6 +1,6 @@
 /*
- * management.h - what only RabbitMQ's management API knows: who is the active consumer of a queue, and
- * how much it holds unacked
+ * management.h - what only RabbitMQ's management API knows: who is the active consumer of a queue,
+ * and how much it holds unacked
  *
  * Asked at ctl.management_url with the user of amqp.url. Without it the verbs do without.
  * Source: https://www.rabbitmq.com/docs/management#http-api

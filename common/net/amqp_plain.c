@@ -232,8 +232,8 @@ bool amqp_plain_ack(struct amqp_plain *plain, uint64_t tag)
 }
 
 /*
- * The next frame of the publishing channel decides: ack, nack, or the message comes back (and is acked
- * after that).
+ * The next frame of the publishing channel decides: ack, nack, or the message comes back (and is
+ * acked after that).
  */
 static bool wait_confirm(struct amqp_plain *plain)
 {

@@ -1,8 +1,8 @@
 /*
  * amqp_plain.h - a blocking connection to RabbitMQ, for people's commands
  *
- * The twin of amqp_conn.h for what may wait: librabbitmq's own I/O, every wait bounded by the settings'
- * rpc_timeout_ms. All functions say what went wrong in amqp_plain_error().
+ * The twin of amqp_conn.h for what may wait: librabbitmq's own I/O, every wait bounded by the
+ * settings' rpc_timeout_ms. All functions say what went wrong in amqp_plain_error().
  */
 #ifndef MTC_AMQP_PLAIN_H
 #define MTC_AMQP_PLAIN_H

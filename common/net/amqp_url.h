@@ -1,8 +1,8 @@
 /*
  * amqp_url.h - the parts of amqp://user:password@host:port/vhost
  *
- * For whoever connects to RabbitMQ, and for mtcctl, which asks its management API as the same user. What
- * the URL leaves out is guest, guest, localhost, 5672 and "/".
+ * For whoever connects to RabbitMQ, and for mtcctl, which asks its management API as the same
+ * user. What the URL leaves out is guest, guest, localhost, 5672 and "/".
  *
  * Source: https://www.rabbitmq.com/docs/uri-spec
  */

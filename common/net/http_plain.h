@@ -1,8 +1,8 @@
 /*
  * http_plain.h - one blocking GET, for people's commands
  *
- * The twin of http_client.h for what may wait. Redirects are not followed, no proxy is used, and a body
- * of more than 8 MiB is a failure.
+ * The twin of http_client.h for what may wait. Redirects are not followed, no proxy is used, and a
+ * body of more than 8 MiB is a failure.
  */
 #ifndef MTC_HTTP_PLAIN_H
 #define MTC_HTTP_PLAIN_H

@@ -19,8 +19,8 @@ struct pg_plain *pg_plain_connect(const struct pg_conn_settings *settings, char 
 void pg_plain_close(struct pg_plain *pg); /* NULL is fine */
 
 /*
- * Runs one statement (with parameters) or several (without). NULL with the server's message on one line
- * if it fails; else the result, to be cleared by the caller.
+ * Runs one statement (with parameters) or several (without). NULL with the server's message on one
+ * line if it fails; else the result, to be cleared by the caller.
  */
 PGresult *pg_plain_query(struct pg_plain *pg, const char *sql, int count, const char *const *values,
                          char *error, size_t error_size);

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Connects, logs in if there is a password, and waits for the answer to PING. False with why not. */
+/* Connects, logs in if there is a password, and sends PING. False with why it got no good answer. */
 bool redis_plain_ping(const struct redis_conn_settings *settings, char *error, size_t error_size);
 
 #endif
