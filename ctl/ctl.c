@@ -1,9 +1,8 @@
 /* ctl.c - what the verbs of mtcctl share; see ctl.h */
 #include "ctl.h"
 #include "base/clock.h"
-#include "net/pg_plain.h"
-#include "suite/settings.h"
 #include "base/rfc3339.h"
+#include "suite/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,6 +45,13 @@ PGresult *ctl_query(struct ctl *ctl, const char *sql, int count, const char *con
     if (!ctl_pg(ctl))
         return NULL;
     return pg_plain_query(ctl->pg, sql, count, values, ctl->error, sizeof ctl->error);
+}
+
+bool ctl_run(struct ctl *ctl, const char *sql, int count, const char *const *values)
+{
+    PGresult *result = ctl_query(ctl, sql, count, values);
+    PQclear(result);
+    return result != NULL;
 }
 
 int ctl_fail(const struct ctl *ctl)
@@ -95,10 +101,10 @@ bool ctl_moment(const char *text, char *out, size_t size)
     if (unit && number >= 0 && number < 1000000000)
         us = utc_us() - number * seconds[unit - units] * 1000000;
     else if (!rfc3339_parse(text, &us)) {
-        fprintf(
-            stderr,
-            "mtcctl: \"%s\" is no moment: 30s, 10m, 2h or 7d ago, or a time like 2025-12-28T12:12:33Z\n",
-            text);
+        fprintf(stderr,
+                "mtcctl: \"%s\" is no moment: 30s, 10m, 2h or 7d ago, "
+                "or a time like 2025-12-28T12:12:33Z\n",
+                text);
         return false;
     }
     snprintf(out, size, "%s", utc_format_us(us, when));

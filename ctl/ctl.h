@@ -35,6 +35,9 @@ void ctl_close(struct ctl *ctl);
 /* NULL: error says why. */
 PGresult *ctl_query(struct ctl *ctl, const char *sql, int count, const char *const *values);
 
+/* The same for statements whose rows, if any, don't matter. */
+bool ctl_run(struct ctl *ctl, const char *sql, int count, const char *const *values);
+
 /* Prints the error; returns 1. */
 int ctl_fail(const struct ctl *ctl);
 
