@@ -28,6 +28,7 @@ static const struct verb verbs[] = {
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
     {"ready", "ask a program on this machine whether it is ready", ready_main},
     {"options", "all configuration options, as Markdown", options_main},
+    {"metrics", "all metrics of all programs, as Markdown", metrics_main},
 };
 #define VERBS (sizeof verbs / sizeof verbs[0])
 

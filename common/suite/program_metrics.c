@@ -1,6 +1,7 @@
 /* program_metrics.c - metrics.def turned into registrations and a reference; see program_metrics.h */
 #include "suite/program_metrics.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define REGISTER(type, member, name, labels, help)                                                 \
@@ -30,41 +31,46 @@ void receiver_metrics_register(struct receiver_metrics *out, struct metrics *reg
 #include "suite/metrics.def"
 }
 
-struct row {
-    const char *program, *type, *name, *labels, *help;
-};
+#define SPEC(program, type, name, labels, help) {program, METRIC_##type, name, labels, help},
+#define PRODUCER_METRIC(type, member, ...)      SPEC("mtc-producer", type, __VA_ARGS__)
+#define SENDER_METRIC(type, member, ...)        SPEC("mtc-sender", type, __VA_ARGS__)
+#define SCHEDULER_METRIC(type, member, ...)     SPEC("mtc-scheduler", type, __VA_ARGS__)
+#define RECEIVER_METRIC(type, member, ...)      SPEC("mtc-receiver", type, __VA_ARGS__)
 
-#define ROW(program, type, name, labels, help) {program, #type, name, labels, help},
-#define PRODUCER_METRIC(type, member, ...)     ROW("mtc-producer", type, __VA_ARGS__)
-#define SENDER_METRIC(type, member, ...)       ROW("mtc-sender", type, __VA_ARGS__)
-#define SCHEDULER_METRIC(type, member, ...)    ROW("mtc-scheduler", type, __VA_ARGS__)
-#define RECEIVER_METRIC(type, member, ...)     ROW("mtc-receiver", type, __VA_ARGS__)
-
-static const struct row rows[] = {
+const struct metric_spec metric_specs[] = {
 #include "suite/metrics.def"
 };
+const size_t metric_spec_count = sizeof metric_specs / sizeof metric_specs[0];
 
-static const char *type_name(const char *type)
+const char *metric_type_name(enum metric_type type)
 {
-    return strcmp(type, "COUNTER") == 0 ? "counter"
-           : strcmp(type, "GAUGE") == 0 ? "gauge"
-                                        : "histogram, seconds";
+    switch (type) {
+    case METRIC_COUNTER:
+        return "counter";
+    case METRIC_GAUGE:
+        return "gauge";
+    case METRIC_HISTOGRAM:
+        return "histogram";
+    }
+    return "";
 }
 
 void program_metrics_print_reference(FILE *out)
 {
     const char *program = "", *name = "";
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const struct row *row = &rows[i];
-        if (strcmp(program, row->program) != 0) {
-            program = row->program;
+    for (size_t i = 0; i < metric_spec_count; i++) {
+        const struct metric_spec *spec = &metric_specs[i];
+        bool is_first = strcmp(name, spec->name) != 0;
+        if (strcmp(program, spec->program) != 0) {
+            program = spec->program;
             fprintf(out, "\n## %s\n", program);
         }
-        if (strcmp(name, row->name) != 0) {
-            name = row->name;
-            fprintf(out, "\n`%s` (%s)\n: %s.\n", name, type_name(row->type), row->help);
+        if (is_first) {
+            name = spec->name;
+            fprintf(out, "\n### %s\n\n%s\n\n%s%s\n", name, spec->help, metric_type_name(spec->type),
+                    spec->type == METRIC_HISTOGRAM ? ", in seconds" : "");
         }
-        if (row->labels)
-            fprintf(out, "  - `%s`\n", row->labels);
+        if (spec->labels)
+            fprintf(out, "%s- `%s`\n", is_first ? "\n" : "", spec->labels);
     }
 }

@@ -1,9 +1,9 @@
 /*
  * program_metrics.h - the metrics of each program, made from metrics.def
  *
- * A struct a program, with a member for every metric it has; its registration fills them in. They live
- * as long as the registry (base/metrics.h). To add one, add a row to metrics.def and move it where
- * something happens; docs/metrics.md follows by `mtcctl metrics`.
+ * A struct a program, with a member for every metric it has; its registration fills them in. They
+ * live as long as the registry (base/metrics.h). To add one, add a row to metrics.def and move it
+ * where something happens; docs/metrics.md follows by `mtcctl metrics`.
  */
 #ifndef MTC_PROGRAM_METRICS_H
 #define MTC_PROGRAM_METRICS_H
@@ -37,7 +37,20 @@ void sender_metrics_register(struct sender_metrics *out, struct metrics *registr
 void scheduler_metrics_register(struct scheduler_metrics *out, struct metrics *registry);
 void receiver_metrics_register(struct receiver_metrics *out, struct metrics *registry);
 
-/* All metrics of all programs as Markdown: docs/metrics.md is made from it. */
+struct metric_spec {
+    const char *program; /* e.g. "mtc-sender" */
+    enum metric_type type;
+    const char *name, *labels, *help; /* labels: NULL if it has none */
+};
+
+/* All metrics of all programs, in the order of metrics.def. */
+extern const struct metric_spec metric_specs[];
+extern const size_t metric_spec_count;
+
+/* As Prometheus calls it. */
+const char *metric_type_name(enum metric_type type);
+
+/* The same as Markdown: docs/metrics.md is made from it. */
 void program_metrics_print_reference(FILE *out);
 
 #endif

@@ -348,7 +348,7 @@ def test_doctor_without_anything(make_stack):
 
 @pytest.mark.parametrize("verb",
                          ["status", "events", "dead", "replay", "audit", "doctor", "top", "pause",
-                          "resume", "ready", "migrate", "options"])
+                          "resume", "ready", "migrate", "options", "metrics"])
 def test_every_verb_explains_itself(stack, verb):
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--help")
     assert "usage: mtcctl " + verb in stack.ctl(verb, "--nonsense", status=2)
@@ -361,6 +361,18 @@ def test_options(stack):
     assert prefetch["environment"] == "MTC_SENDER_PREFETCH"
     assert prefetch["most"] == 65535
     assert stack.ctl("options").count("\n### ") == len(options)
+
+
+def test_metrics(stack):
+    metrics = asked(stack, "metrics")
+    answers = [metric["labels"] for metric in metrics
+               if metric["name"] == "mtc_sender_answers_total"]
+    assert 'class="2xx"' in answers and len(answers) == 6
+    assert {metric["type"] for metric in metrics} == {"counter", "gauge", "histogram"}
+    assert stack.ctl("metrics").count("\n### ") == len({metric["name"] for metric in metrics})
+    told = {metric["name"] for metric in metrics
+            if metric["program"] == "mtc-sender" and metric["type"] != "histogram"}
+    assert told <= {name.partition("{")[0] for name in stack.sender().wait_ready().metrics()}
 
 
 def test_ready(stack):

@@ -132,8 +132,10 @@ def test_rotated_amqp_password_needs_no_restart(stack, servers):
     servers.rabbit.api("DELETE", f"/api/users/{user}")
 
 
-def test_the_reference_of_options_is_current():
-    status, out, _ = run("mtcctl", "options")
-    text = (ROOT / "docs/configuration.md").read_text()
+@pytest.mark.parametrize("verb,document", [("options", "docs/configuration.md"),
+                                           ("metrics", "docs/metrics.md")])
+def test_the_reference_is_current(verb, document):
+    status, out, _ = run("mtcctl", verb)
+    text = (ROOT / document).read_text()
     assert status == 0
-    assert out.strip() in text, "docs/configuration.md: print it anew with mtcctl options"
+    assert out.strip() in text, f"{document}: print it anew with mtcctl {verb}"
