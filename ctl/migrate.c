@@ -57,18 +57,18 @@ static bool migrate_all(struct migrate *migrate)
 static int usage(FILE *out)
 {
     char *adapters = migrations_adapters();
-    fprintf(
-        out,
-        "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] [--gateway-id ID]\n"
-        "                      [--mirror-cycle-time on|off] [--json]\n"
-        "  --adapter NAME          fit it onto the application's tables: %s\n"
-        "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: setup events (plan, the "
-        "default) or\n"
-        "                          the registration of a gateway's machines (deployed)\n"
-        "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n"
-        "  --mirror-cycle-time on|off  carry cycle times into the active setup of each machine too "
-        "(default off)\n",
-        adapters);
+    fprintf(out,
+            "usage: mtcctl migrate [--adapter NAME] [--setup-endpoint plan|deployed] "
+            "[--gateway-id ID]\n"
+            "                      [--mirror-cycle-time on|off] [--json]\n"
+            "  --adapter NAME          fit it onto the application's tables: %s\n"
+            "  --setup-endpoint WHICH  what MTConnect's /api/ext/setup takes: "
+            "setup events (plan, the default) or\n"
+            "                          the registration of a gateway's machines (deployed)\n"
+            "  --gateway-id ID         name the gateway registers under (default mtc-sync)\n"
+            "  --mirror-cycle-time on|off  "
+            "carry cycle times into the active setup of each machine too (default off)\n",
+            adapters);
     free(adapters);
     return out == stdout ? 0 : 2;
 }

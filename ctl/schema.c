@@ -2,6 +2,7 @@
 #include "schema.h"
 #include "base/xalloc.h"
 #include "net/pg_plain.h"
+#include "suite/election.h"
 #include "version.h"
 
 #include <stdio.h>
@@ -197,9 +198,18 @@ static bool apply_functions(struct schema *schema)
     return ok;
 }
 
+static bool take_lock(struct schema *schema)
+{
+    char key[16], migration[16];
+    snprintf(key, sizeof key, "%d", ELECTION_LOCK_KEY);
+    snprintf(migration, sizeof migration, "%d", ELECTION_MIGRATION);
+    const char *values[] = {key, migration};
+    return run(schema, "SELECT pg_advisory_lock($1, $2)", 2, values);
+}
+
 bool schema_migrate(struct schema *schema)
 {
-    return run(schema, "SELECT pg_advisory_lock(7173219, 2)", 0, NULL) &&
+    return take_lock(schema) &&
            run(schema,
                "CREATE SCHEMA IF NOT EXISTS mtc;"
                "CREATE TABLE IF NOT EXISTS mtc.schema_version ("
