@@ -51,10 +51,13 @@ static bool count_ledger(struct audit *audit)
 {
     PGresult *result = ctl_query(
         &audit->ctl,
-        "SELECT count(*), count(*) FILTER (WHERE state = 'waiting'), count(*) FILTER (WHERE state "
-        "= 'published'),"
-        " count(*) FILTER (WHERE state = 'delivered'), count(*) FILTER (WHERE state = 'dead'),"
-        " count(*) FILTER (WHERE state = 'dead' AND note = 'dropped') FROM mtc.event",
+        "SELECT count(*),"
+        "       count(*) FILTER (WHERE state = 'waiting'),"
+        "       count(*) FILTER (WHERE state = 'published'),"
+        "       count(*) FILTER (WHERE state = 'delivered'),"
+        "       count(*) FILTER (WHERE state = 'dead'),"
+        "       count(*) FILTER (WHERE state = 'dead' AND note = 'dropped')"
+        "  FROM mtc.event",
         0, NULL);
     if (!result)
         return false;
@@ -101,18 +104,19 @@ static bool count_broker(struct audit *audit)
     return true;
 }
 
-/* Published, and the broker has fewer than that: which, if it is not clear which, the oldest are
- * named. */
+/* More are published than the broker has. Nobody knows which it lacks: the oldest are named. */
 static bool name_lost(struct audit *audit)
 {
     char limit[24];
     snprintf(limit, sizeof limit, "%lld",
              audit->published - audit->in_partitions - audit->in_hands);
     const char *values[] = {limit};
-    PGresult *result = ctl_query(
-        &audit->ctl,
-        "SELECT event_id FROM mtc.event WHERE state = 'published' ORDER BY id LIMIT $1::bigint", 1,
-        values);
+    PGresult *result = ctl_query(&audit->ctl,
+                                 "SELECT event_id"
+                                 "  FROM mtc.event"
+                                 " WHERE state = 'published'"
+                                 " ORDER BY id LIMIT $1::bigint",
+                                 1, values);
     if (!result)
         return false;
     for (int row = 0; row < PQntuples(result); row++)
@@ -167,10 +171,11 @@ static bool compare_dead(struct audit *audit)
 {
     struct known *table = NULL;
     /* The ledger first: a letter is confirmed before its outcome is told. */
-    PGresult *result = ctl_query(
-        &audit->ctl,
-        "SELECT event_id FROM mtc.event WHERE state = 'dead' AND note IS DISTINCT FROM 'dropped'",
-        0, NULL);
+    PGresult *result = ctl_query(&audit->ctl,
+                                 "SELECT event_id"
+                                 "  FROM mtc.event"
+                                 " WHERE state = 'dead' AND note IS DISTINCT FROM 'dropped'",
+                                 0, NULL);
     bool ok = result && read_dead_letters(audit, &table);
     for (int row = 0; ok && row < PQntuples(result); row++) {
         struct known *known;
@@ -205,10 +210,10 @@ static bool look(struct audit *audit)
 
 static void print_all(const struct audit *audit)
 {
-    printf(
-        "committed %lld = waiting %lld + published %lld + delivered %lld + dead %lld (dropped %lld)\n",
-        audit->committed, audit->waiting, audit->published, audit->delivered, audit->dead,
-        audit->dropped);
+    printf("committed %lld = waiting %lld + published %lld + delivered %lld + dead %lld "
+           "(dropped %lld)\n",
+           audit->committed, audit->waiting, audit->published, audit->delivered, audit->dead,
+           audit->dropped);
     printf("broker: %lld in the partitions, %lld in senders' hands, %lld batches of outcomes\n",
            audit->in_partitions, audit->in_hands, audit->outcomes);
     size_t i;
@@ -223,23 +228,28 @@ static void print_all(const struct audit *audit)
 
 static json_t *as_json(const struct audit *audit)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:O}", "committed",
-                     (json_int_t)audit->committed, "waiting", (json_int_t)audit->waiting,
-                     "published", (json_int_t)audit->published, "delivered",
-                     (json_int_t)audit->delivered, "dead", (json_int_t)audit->dead, "dropped",
-                     (json_int_t)audit->dropped, "in_partitions", (json_int_t)audit->in_partitions,
-                     "in_hands", (json_int_t)audit->in_hands, "outcome_batches",
-                     (json_int_t)audit->outcomes, "problems", audit->problems);
+    json_t *json = json_object();
+    json_object_set_new(json, "committed", json_integer(audit->committed));
+    json_object_set_new(json, "waiting", json_integer(audit->waiting));
+    json_object_set_new(json, "published", json_integer(audit->published));
+    json_object_set_new(json, "delivered", json_integer(audit->delivered));
+    json_object_set_new(json, "dead", json_integer(audit->dead));
+    json_object_set_new(json, "dropped", json_integer(audit->dropped));
+    json_object_set_new(json, "in_partitions", json_integer(audit->in_partitions));
+    json_object_set_new(json, "in_hands", json_integer(audit->in_hands));
+    json_object_set_new(json, "outcome_batches", json_integer(audit->outcomes));
+    json_object_set(json, "problems", audit->problems);
+    return json;
 }
 
 int audit_main(const struct config *config, int argc, char **argv)
 {
     static const char help[] =
         "usage: mtcctl audit [--json]\n"
-        "  Holds the ledger against the broker: committed = waiting + published + delivered + dead, and "
-        "each where the ledger\n"
-        "  says. Names every event that is not. Exit status 0: all accounted for; 1: not, or it could not "
-        "be found out.\n";
+        "  Holds the ledger against the broker: "
+        "committed = waiting + published + delivered + dead, and each where the ledger\n"
+        "  says. Names every event that is not. "
+        "Exit status 0: all accounted for; 1: not, or it could not be found out.\n";
     struct audit audit = {.ctl = {.config = config}};
     int done = ctl_options(argc, argv, help, &audit.ctl.json);
     if (done >= 0)
@@ -248,8 +258,8 @@ int audit_main(const struct config *config, int argc, char **argv)
         return ctl_usage(help, stderr);
     audit.problems = json_array();
     bool ok = ctl_pg(&audit.ctl) && ctl_broker(&audit.ctl) && look(&audit) && compare_dead(&audit);
-    if (!ok && !*audit.ctl.error && audit.ctl.broker)
-        snprintf(audit.ctl.error, sizeof audit.ctl.error, "%s", amqp_plain_error(audit.ctl.broker));
+    if (!*audit.ctl.error && audit.ctl.broker)
+        ctl_broker_did(&audit.ctl, ok);
     ctl_close(&audit.ctl);
     int status = json_array_size(audit.problems) ? 1 : 0;
     if (!ok)

@@ -91,7 +91,7 @@ bool ctl_number(const char *what, const char *text, long least, long *out)
     return false;
 }
 
-bool ctl_moment(const char *text, char *out, size_t size)
+bool ctl_moment(const char *text, char out[CTL_MOMENT])
 {
     static const char units[] = "smhd";
     static const int64_t seconds[] = {1, 60, 3600, 86400};
@@ -107,6 +107,15 @@ bool ctl_moment(const char *text, char *out, size_t size)
                 text);
         return false;
     }
-    snprintf(out, size, "%s", utc_format_us(us, when));
+    snprintf(out, CTL_MOMENT, "%s", utc_format_us(us, when));
     return true;
+}
+
+bool ctl_event_id(const char *text)
+{
+    if (strlen(text) == CTL_EVENT_ID_LEN &&
+        strspn(text, "0123456789abcdefABCDEF-") == CTL_EVENT_ID_LEN)
+        return true;
+    fprintf(stderr, "mtcctl: \"%s\" is no event id\n", text);
+    return false;
 }

@@ -57,7 +57,12 @@ bool ctl_number(const char *what, const char *text, long least, long *out);
  * A moment as people give it, as PostgreSQL reads it: "10m", "2h", "7d", "30s" ago, or an RFC 3339
  * time. False with a message for anything else.
  */
-bool ctl_moment(const char *text, char *out, size_t size);
+#define CTL_MOMENT 40
+bool ctl_moment(const char *text, char out[CTL_MOMENT]);
+
+/* A UUID, by its length and characters. False with a message for anything else. */
+#define CTL_EVENT_ID_LEN 36
+bool ctl_event_id(const char *text);
 
 /* The verbs. argv[0] is the verb. */
 int status_main(const struct config *config, int argc, char **argv);
@@ -68,7 +73,8 @@ int replay_main(const struct config *config, int argc, char **argv);
 int audit_main(const struct config *config, int argc, char **argv);
 int doctor_main(const struct config *config, int argc, char **argv);
 int pause_main(const struct config *config, int argc, char **argv);
-int options_main(const struct config *config, int argc, char **argv);
 int resume_main(const struct config *config, int argc, char **argv);
+int options_main(const struct config *config, int argc, char **argv);
+int metrics_main(const struct config *config, int argc, char **argv);
 
 #endif

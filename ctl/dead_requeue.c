@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define UUID_LEN 36
-
 /* Its headers without what dying added, and the note that it was dead. Caller frees the entries. */
 static amqp_table_t restored_headers(const amqp_basic_properties_t *properties)
 {
@@ -43,7 +41,7 @@ static bool publish_again(struct ctl *ctl, const struct letter *letter, const ch
 
 static bool tell_ledger(struct ctl *ctl, const struct letter *letter, const char *sql)
 {
-    if (!letter->told.seq || strlen(letter->told.id) != UUID_LEN)
+    if (!letter->told.seq || strlen(letter->told.id) != CTL_EVENT_ID_LEN)
         return true; /* it has no row */
     char row[24];
     snprintf(row, sizeof row, "%" PRId64, letter->told.seq);

@@ -66,11 +66,11 @@ static int change(const struct config *config, int argc, char **argv, const char
 
 int pause_main(const struct config *config, int argc, char **argv)
 {
-    return change(
-        config, argc, argv,
-        "usage: mtcctl pause [--json]\n"
-        "  Senders stop sending; events wait, in order, until mtcctl resume. It outlasts restarts.\n",
-        true);
+    return change(config, argc, argv,
+                  "usage: mtcctl pause [--json]\n"
+                  "  Senders stop sending; events wait, in order, until mtcctl resume. "
+                  "It outlasts restarts.\n",
+                  true);
 }
 
 int resume_main(const struct config *config, int argc, char **argv)
