@@ -11,9 +11,9 @@
 #include "management.h"
 #include "output.h"
 #include "programs.h"
-#include "suite/topology.h"
 #include "base/clock.h"
 #include "base/xalloc.h"
+#include "suite/topology.h"
 
 #include <inttypes.h>
 #include <stdio.h>

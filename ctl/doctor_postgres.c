@@ -1,7 +1,7 @@
 /* doctor_postgres.c - the server, the schema and what the schema says of itself; see doctor.h */
 #include "doctor.h"
-#include "base/clock.h"
 #include "schema.h"
+#include "base/clock.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* doctor_programs.c - the programs, and the secrets they alone need; see doctor.h */
 #include "doctor.h"
-#include "base/secret.h"
 #include "programs.h"
+#include "base/secret.h"
 
 #include <stdlib.h>
 

@@ -1,9 +1,9 @@
 /* main.c - mtcctl: the tool for people */
-#include "suite/config.h"
 #include "ctl.h"
 #include "migrate.h"
 #include "ready.h"
 #include "version.h"
+#include "suite/config.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* management.c - what only RabbitMQ's management API knows; see management.h */
 #include "management.h"
 #include "base/secret.h"
+#include "base/xalloc.h"
 #include "net/amqp_url.h"
 #include "net/http_client.h"
 #include "net/http_plain.h"
-#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on */
-#include "base/clock.h"
 #include "ctl.h"
 #include "output.h"
+#include "base/clock.h"
 #include "suite/topology.h"
 
 #include <stdio.h>

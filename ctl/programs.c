@@ -1,7 +1,7 @@
 /* programs.c - the running programs, as their /metrics and /readyz tell of them; see programs.h */
 #include "programs.h"
-#include "net/http_plain.h"
 #include "base/xalloc.h"
+#include "net/http_plain.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* ready.c - mtcctl ready; see ready.h */
 #include "ready.h"
 #include "ctl.h"
-#include "net/http_plain.h"
 #include "output.h"
 #include "programs.h"
+#include "net/http_plain.h"
 
 #include <stdio.h>
 #include <string.h>

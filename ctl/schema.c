@@ -1,9 +1,9 @@
 /* schema.c - applies the migrations that are wanting; see schema.h */
 #include "schema.h"
+#include "version.h"
 #include "base/xalloc.h"
 #include "net/pg_plain.h"
 #include "suite/election.h"
-#include "version.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -16,8 +16,8 @@
 #define MTC_SCHEMA_H
 
 #include "migrations.h"
-
 #include "net/pg_plain.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -1,7 +1,7 @@
 /* status.c - mtcctl status and mtcctl top: one screen of how things stand */
 #include "status.h"
-#include "base/clock.h"
 #include "output.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <unistd.h>

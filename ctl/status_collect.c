@@ -1,11 +1,11 @@
 /* status_collect.c - how things stand, as it is found out; see status.h */
-#include "status.h"
-#include "base/clock.h"
 #include "management.h"
 #include "output.h"
 #include "programs.h"
-#include "suite/topology.h"
+#include "status.h"
 #include "version.h"
+#include "base/clock.h"
+#include "suite/topology.h"
 
 /* An error's text may quote bytes that are no UTF-8. */
 static json_t *error_object(const char *text)

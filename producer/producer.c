@@ -1,10 +1,10 @@
 /* producer.c - one connection to the broker shared by the relay and the ledger; see producer.h */
 #include "producer.h"
+#include "ledger.h"
+#include "relay.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "ledger.h"
 #include "net/amqp_conn.h"
-#include "relay.h"
 #include "suite/settings.h"
 
 #include <stdlib.h>

@@ -1,13 +1,13 @@
 /* relay.c - the outbox, read in order and published with confirms; see relay.h */
 #include "relay.h"
+#include "housekeeping.h"
+#include "pace.h"
+#include "transit.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "housekeeping.h"
-#include "pace.h"
 #include "suite/election.h"
-#include "transit.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,10 @@
 /* transit.c - rows on their way from the outbox to the broker; see transit.h */
 #include "transit.h"
-#include "base/clock.h"
-#include "base/xalloc.h"
 #include "flights.h"
 #include "outbox_row.h"
 #include "repeats.h"
+#include "base/clock.h"
+#include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,11 +5,11 @@
  * minute and a metric.
  */
 #include "hook.h"
+#include "hook_answer.h"
+#include "key_state.h"
 #include "base/clock.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "hook_answer.h"
-#include "key_state.h"
 #include "suite/envelope.h"
 #include "suite/topology.h"
 

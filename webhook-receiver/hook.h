@@ -13,10 +13,10 @@
 #ifndef MTC_HOOK_H
 #define MTC_HOOK_H
 
-#include "base/log.h"
-#include "base/loop.h"
 #include "hook_checks.h"
 #include "machines.h"
+#include "base/log.h"
+#include "base/loop.h"
 #include "net/redis_conn.h"
 #include "suite/program_metrics.h"
 #include "suite/publisher.h"

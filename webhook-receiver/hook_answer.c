@@ -1,9 +1,9 @@
 /* hook_answer.c - what a web-hook that passed the checks is answered with; see hook_answer.h */
 #include "hook_answer.h"
-#include "base/clock.h"
-#include "base/log.h"
 #include "hook_checks.h"
 #include "problem.h"
+#include "base/clock.h"
+#include "base/log.h"
 
 #include <stdio.h>
 

@@ -15,9 +15,9 @@
 #define MTC_HOOK_CHECKS_H
 
 #include "hook_body.h"
-#include "net/http_server.h"
 #include "problem.h"
 #include "signature.h"
+#include "net/http_server.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -4,8 +4,8 @@
  * Diagnostics: refusals are warnings, at most one a second.
  */
 #include "hooks.h"
-#include "base/xalloc.h"
 #include "problem.h"
+#include "base/xalloc.h"
 
 #include <stdlib.h>
 

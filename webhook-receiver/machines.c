@@ -2,8 +2,8 @@
 #include "machines.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "suite/settings.h"
 #include "base/xalloc.h"
+#include "suite/settings.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,12 +5,12 @@
  * to start; servers that are down are waited for.
  */
 #include "receiver.h"
-#include "base/log.h"
-#include "base/xalloc.h"
 #include "hooks.h"
-#include "net/http_server.h"
 #include "registration.h"
 #include "secrets.h"
+#include "base/log.h"
+#include "base/xalloc.h"
+#include "net/http_server.h"
 #include "suite/settings.h"
 
 #include <stdlib.h>

@@ -4,12 +4,12 @@
  * Diagnostics: the first success is a line, and each failure a warning with the pause that follows.
  */
 #include "registration.h"
+#include "version.h"
 #include "base/backoff.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
 #include "suite/mtconnect.h"
-#include "version.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -26,7 +26,8 @@ const char *utc_format(int64_t us, char out[UTC_TEXT]);
 /* The same with microseconds. */
 const char *utc_format_us(int64_t us, char out[UTC_TEXT]);
 
-/* Stops the whole process for so long: for command-line jobs alone, a program has timers (timer.h). */
+/* Stops the whole process for so long: for command-line jobs alone, a program has timers
+ * (timer.h). */
 void clock_sleep_ms(int64_t ms);
 
 /* What libevent's timers want. */

@@ -1,12 +1,12 @@
 /*
  * entropy.h - the one door to randomness
  *
- * For jitter and for names that must differ, not for secrets: the generator is xoshiro256** seeded once
- * from the kernel. With entropy_seed() every number that follows is decided, so that a run can be
- * repeated. Like the logger it is one a process.
+ * For jitter and for names that must differ, not for secrets: the generator is xoshiro256** seeded
+ * once from the kernel. With entropy_seed() every number that follows is decided, so that a run can
+ * be repeated. Like the logger it is one a process.
  *
- * Source: D. Blackman and S. Vigna, "Scrambled Linear Pseudorandom Number Generators", ACM TOMS 47(4),
- * 2021; seeding by splitmix64, as they advise.
+ * Source: D. Blackman and S. Vigna, "Scrambled Linear Pseudorandom Number Generators", ACM TOMS
+ * 47(4), 2021; seeding by splitmix64, as they advise.
  */
 #ifndef MTC_ENTROPY_H
 #define MTC_ENTROPY_H

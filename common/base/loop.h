@@ -1,9 +1,10 @@
 /*
  * loop.h - the one event loop of a program
  *
- * Everything a program does happens in callbacks of this loop: timers (timer.h), and what the network
- * layer (common/net) watches. There is one a program; several may live in one process, which is how a
- * simulator runs many programs at once. Whoever makes it frees it, after everything that uses it.
+ * Everything a program does happens in callbacks of this loop: timers (timer.h), and what the
+ * network layer (common/net) watches. There is one a program; several may live in one process,
+ * which is how a simulator runs many programs at once. Whoever makes it frees it, after everything
+ * that uses it.
  *
  * Source: libevent, https://libevent.org/libevent-book/
  */

@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /*
- * First line of the file at path, without its line end, in fresh memory. NULL with a message in error
- * when it can't be read, is empty or is longer than 4096 bytes.
+ * First line of the file at path, without its line end, in fresh memory. NULL with a message in
+ * error when it can't be read, is empty or is longer than 4096 bytes.
  */
 char *secret_read(const char *path, char *error, size_t error_size);
 

@@ -1,9 +1,9 @@
 /* amqp_chan.c - channels: calls, publishing with confirms, consuming; see amqp_chan.h */
 #include "net/amqp_chan.h"
-#include "net/amqp_internal.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
+#include "net/amqp_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,11 +7,11 @@
  * URL is an error to the caller.
  */
 #include "net/amqp_conn.h"
-#include "net/amqp_internal.h"
 #include "base/clock.h"
-#include "base/secret.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/xalloc.h"
+#include "net/amqp_internal.h"
 
 #include <event2/buffer.h>
 #include <event2/dns.h>

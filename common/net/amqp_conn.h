@@ -16,10 +16,10 @@
 #ifndef MTC_AMQP_CONN_H
 #define MTC_AMQP_CONN_H
 
+#include "base/timer.h"
 #include "net/amqp_codec.h"
 #include "net/resolve.h"
 
-#include "base/timer.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -5,9 +5,9 @@
 #ifndef MTC_AMQP_INTERNAL_H
 #define MTC_AMQP_INTERNAL_H
 
+#include "base/backoff.h"
 #include "net/amqp_chan.h"
 #include "net/amqp_url.h"
-#include "base/backoff.h"
 
 #include <event2/bufferevent.h>
 

@@ -1,7 +1,7 @@
 /* amqp_plain.c - a blocking connection to RabbitMQ, for people's commands; see amqp_plain.h */
 #include "net/amqp_plain.h"
-#include "base/secret.h"
 #include "base/clock.h"
+#include "base/secret.h"
 #include "base/xalloc.h"
 #include "net/amqp_url.h"
 

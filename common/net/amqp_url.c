@@ -1,7 +1,7 @@
 /* amqp_url.c - the parts of amqp://user:password@host:port/vhost; see amqp_url.h */
 #include "net/amqp_url.h"
-#include "net/amqp_codec.h"
 #include "base/xalloc.h"
+#include "net/amqp_codec.h"
 
 #include <stdio.h>
 #include <stdlib.h>

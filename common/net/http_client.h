@@ -10,6 +10,7 @@
 #define MTC_HTTP_CLIENT_H
 
 #include "base/loop.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

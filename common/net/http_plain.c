@@ -1,5 +1,6 @@
 /* http_plain.c - one blocking GET, for people's commands; see http_plain.h */
 #include "net/http_plain.h"
+#include "base/clock.h"
 #include "base/xalloc.h"
 
 #include <curl/curl.h>
@@ -7,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #define BODY_MAX 8388608
 
@@ -34,7 +34,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         line[len - 5] = '\0';
         time_t then = curl_getdate(line, NULL);
         if (then > 0)
-            answer->clock_ahead_s = difftime(then, time(NULL));
+            answer->clock_ahead_s = (double)then - (double)(utc_us() / 1000000);
     }
     return len;
 }

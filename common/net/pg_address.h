@@ -1,10 +1,10 @@
 /*
  * pg_address.h - where a PostgreSQL session connects to, and with what
  *
- * A connection string is parsed once. For each attempt its host names are looked up, one after the other,
- * and handed to libpq as hostaddr, since libpq's own look-up blocks; then the parameters of the connection
- * are put together. Called by pg_conn.c only. Source: libpq manual, "Database Connection Control
- * Functions", https://www.postgresql.org/docs/15/libpq-connect.html
+ * A connection string is parsed once. For each attempt its host names are looked up, one after the
+ * other, and handed to libpq as hostaddr, since libpq's own look-up blocks; then the parameters of
+ * the connection are put together. Called by pg_conn.c only. Source: libpq manual, "Database
+ * Connection Control Functions", https://www.postgresql.org/docs/15/libpq-connect.html
  */
 #ifndef MTC_PG_ADDRESS_H
 #define MTC_PG_ADDRESS_H
@@ -20,8 +20,8 @@ struct pg_address *pg_address_new(const char *conninfo, char *error, size_t erro
 void pg_address_free(struct pg_address *address); /* NULL is fine */
 
 /*
- * Looks the names up; done is called once, from inside this call if there is nothing to look up, with NULL
- * or what went wrong.
+ * Looks the names up; done is called once, from inside this call if there is nothing to look up,
+ * with NULL or what went wrong.
  */
 void pg_address_resolve(struct pg_address *address, struct resolver *resolver,
                         void (*done)(const char *error, void *arg), void *arg);

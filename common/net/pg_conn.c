@@ -1,13 +1,13 @@
 /* pg_conn.c - a PostgreSQL session that never stops the loop and always comes back; see
  * pg_conn.h */
 #include "net/pg_conn.h"
-#include "net/pg_address.h"
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/secret.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
+#include "net/pg_address.h"
 
 #include <event2/event.h>
 #include <stdio.h>

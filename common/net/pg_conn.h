@@ -9,9 +9,9 @@
 #ifndef MTC_PG_CONN_H
 #define MTC_PG_CONN_H
 
+#include "base/loop.h"
 #include "net/resolve.h"
 
-#include "base/loop.h"
 #include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -6,13 +6,13 @@
  * section 9).
  */
 #include "net/redis_conn.h"
-#include "net/redis_url.h"
 #include "base/backoff.h"
 #include "base/clock.h"
-#include "base/secret.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
+#include "net/redis_url.h"
 
 #include <hiredis/adapters/libevent.h>
 #include <hiredis/async.h>

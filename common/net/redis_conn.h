@@ -8,9 +8,9 @@
 #ifndef MTC_REDIS_CONN_H
 #define MTC_REDIS_CONN_H
 
+#include "base/loop.h"
 #include "net/resolve.h"
 
-#include "base/loop.h"
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,7 +36,8 @@ struct redis_error {
     char text[160];
 };
 
-/* Exactly one of reply (never an error reply) and error is not NULL; it is valid during the call. */
+/* Exactly one of reply (never an error reply) and error is not NULL; it is valid during the
+ * call. */
 typedef void (*redis_done)(const redisReply *reply, const struct redis_error *error, void *arg);
 
 /*

@@ -11,7 +11,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Connects, logs in if there is a password, and sends PING. False with why it got no good answer. */
+/* Connects, logs in if there is a password, and sends PING. False with why it got no good
+ * answer. */
 bool redis_plain_ping(const struct redis_conn_settings *settings, char *error, size_t error_size);
 
 #endif

@@ -4,9 +4,9 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <arpa/inet.h>
 #include <event2/dns.h>
 #include <event2/util.h>
-#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* admin.c - /metrics, /healthz and /readyz; see admin.h */
 #include "suite/admin.h"
-#include "net/http_server.h"
 #include "base/xalloc.h"
+#include "net/http_server.h"
 
 #include <stdlib.h>
 #include <string.h>

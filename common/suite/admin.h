@@ -8,9 +8,9 @@
 #ifndef MTC_ADMIN_H
 #define MTC_ADMIN_H
 
+#include "base/loop.h"
 #include "base/metrics.h"
 
-#include "base/loop.h"
 #include <stdbool.h>
 #include <stddef.h>
 

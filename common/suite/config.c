@@ -1,7 +1,7 @@
 /* config.c - loading, checking and printing the configuration; see config.h */
 #include "suite/config.h"
-#include "base/secret.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/xalloc.h"
 
 #include <errno.h>
@@ -58,10 +58,10 @@ static bool set_list(struct config *config, const struct option_spec *spec, cons
         double seconds = strtod(at, &end);
         if (end == at || errno || !(seconds >= 0 && seconds <= 86400) ||
             list.count == CONFIG_LIST_MAX)
-            return fail(
-                failure,
-                "%s: %s.%s is \"%s\", not 1 to %d numbers of seconds (0..86400) separated by commas",
-                origin->text, spec->section, spec->name, text, CONFIG_LIST_MAX);
+            return fail(failure,
+                        "%s: %s.%s is \"%s\", not 1 to %d numbers of seconds (0..86400) "
+                        "separated by commas",
+                        origin->text, spec->section, spec->name, text, CONFIG_LIST_MAX);
         list.ms[list.count++] = (int64_t)(seconds * 1000 + 0.5);
         if (*end == '\0')
             break;

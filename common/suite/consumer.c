@@ -64,7 +64,8 @@ static struct delivery *take_first(struct consumer *consumer)
     return delivery;
 }
 
-/* The last step: PostgreSQL has what it says, or mtc.dead has the message; the broker may forget it. */
+/* The last step: PostgreSQL has what it says, or mtc.dead has the message; the broker may forget
+ * it. */
 static void ack(struct consumer *consumer, struct delivery *delivery)
 {
     amqp_chan_ack(consumer->chan, delivery->tag, false);

@@ -5,11 +5,13 @@
  *                 ^          |--uncertain--> waiting (told again)
  *                 '--refused-'  one by one, until the culprit is alone; that one is buried
  *
- * Responsibility passes with the commit: a message is acked when PostgreSQL has committed what it says,
- * or when the broker has confirmed its copy among the dead letters. Whoever dies in between leaves it
- * unacked, and it is delivered again; applying twice must change nothing. One bad message stops no other.
+ * Responsibility passes with the commit: a message is acked when PostgreSQL has committed what it
+ * says, or when the broker has confirmed its copy among the dead letters. Whoever dies in between
+ * leaves it unacked, and it is delivered again; applying twice must change nothing. One bad message
+ * stops no other.
  *
- * A consumer knows nothing of PostgreSQL: its owner takes a batch, applies it, and says how that went.
+ * A consumer knows nothing of PostgreSQL: its owner takes a batch, applies it, and says how that
+ * went.
  */
 #ifndef MTC_CONSUMER_H
 #define MTC_CONSUMER_H
@@ -53,7 +55,8 @@ struct consumer *consumer_new(const struct consumer_settings *settings,
                               const struct consumer_events *events, void *arg);
 void consumer_free(struct consumer *consumer); /* after its connection; NULL is fine */
 
-/* Consumes from now on; conn is up, the topology is declared; it is the same connection every time. */
+/* Consumes from now on; conn is up, the topology is declared; it is the same connection every
+ * time. */
 void consumer_start(struct consumer *consumer, struct amqp_conn *conn);
 /* Gives everything back to the broker, and consumes no more. */
 void consumer_stop(struct consumer *consumer);
@@ -62,13 +65,14 @@ void consumer_on_conn_down(struct consumer *consumer);
 bool consumer_is_started(const struct consumer *consumer);
 
 /*
- * The batch to be applied next, oldest first, or NULL: there is nothing, or a batch is under way. It
- * belongs to the consumer, until one of the following says how it went.
+ * The batch to be applied next, oldest first, or NULL: there is nothing, or a batch is under way.
+ * It belongs to the consumer, until one of the following says how it went.
  */
 const struct delivery *consumer_take(struct consumer *consumer);
 bool consumer_is_applying(const struct consumer *consumer);
 
-/* The commit is done; each of the `culprits` positions (from 0, ascending) is buried with `reason`. */
+/* The commit is done; each of the `culprits` positions (from 0, ascending) is buried with
+ * `reason`. */
 void consumer_applied(struct consumer *consumer, const int *culprits, int culprit_count,
                       const char *reason);
 /* The data is at fault: the batch is tried one by one, and a single message is buried. */

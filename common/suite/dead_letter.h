@@ -10,7 +10,8 @@
  *   queue        the partition it came from
  *   dead_us      when, microseconds of UTC
  *
- * What RabbitMQ itself dead-letters (the net underneath) has x-first-death-reason and the like instead.
+ * What RabbitMQ itself dead-letters (the net underneath) has x-first-death-reason and the like
+ * instead.
  */
 #ifndef MTC_DEAD_LETTER_H
 #define MTC_DEAD_LETTER_H
@@ -29,9 +30,9 @@ struct dead_letter { /* strings are borrowed; NULL where absent */
 struct dead_letter dead_letter_of(const struct envelope *envelope, const char *reason);
 
 /*
- * Publishes to mtc.dead; to be called only while the publisher is ready. A letter whose headers do not
- * fit into a message goes with its event id, row and reason alone. done is called as in publisher.h;
- * returns the tag.
+ * Publishes to mtc.dead; to be called only while the publisher is ready. A letter whose headers do
+ * not fit into a message goes with its event id, row and reason alone. done is called as in
+ * publisher.h; returns the tag.
  */
 uint64_t dead_letter_send(struct publisher *publisher, const struct dead_letter *letter,
                           const void *body, size_t len, publisher_done done, void *arg);
@@ -41,8 +42,8 @@ uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_le
                                publisher_done done, void *arg);
 
 /*
- * The same for a message that is no event: it keeps its own properties and headers, but those that would
- * route the copy elsewhere.
+ * The same for a message that is no event: it keeps its own properties and headers, but those that
+ * would route the copy elsewhere.
  */
 uint64_t dead_letter_send_copy(struct publisher *publisher, const amqp_basic_properties_t *original,
                                const char *reason, const char *queue, const void *body, size_t len,

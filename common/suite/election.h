@@ -1,19 +1,21 @@
 /*
  * election.h - at most one active process of a kind per database
  *
- * Whoever holds an advisory lock of PostgreSQL is active; the others stand by and ask for the lock again
- * and again. The lock lives as long as its session, so no lease and no clock is involved: the server
- * frees it when the session ends, and it ends the session of a process that goes silent
+ * Whoever holds an advisory lock of PostgreSQL is active; the others stand by and ask for the lock
+ * again and again. The lock lives as long as its session, so no lease and no clock is involved: the
+ * server frees it when the session ends, and it ends the session of a process that goes silent
  * (idle_session_timeout). An active process that has nothing to ask therefore gives a sign of life.
  *
- * The election owns the session, and everything the active process does to the database goes through it:
- * who has lost the lock can't write any more. One statement is under way at a time, as in pg_conn.h.
+ * The election owns the session, and everything the active process does to the database goes
+ * through it: who has lost the lock can't write any more. One statement is under way at a time, as
+ * in pg_conn.h.
  *
  *   OFFLINE --session--> STANDBY --lock--> ACTIVE
  *      ^--------- session lost ---------------'
  *
  * Source: PostgreSQL manual, "Advisory Locks",
- * https://www.postgresql.org/docs/15/explicit-locking.html#ADVISORY-LOCKS, and idle_session_timeout.
+ * https://www.postgresql.org/docs/15/explicit-locking.html#ADVISORY-LOCKS, and
+ * idle_session_timeout.
  */
 #ifndef MTC_ELECTION_H
 #define MTC_ELECTION_H
@@ -21,7 +23,7 @@
 #include "net/pg_conn.h"
 #include "suite/service.h"
 
-/* First half of the key of every advisory lock of the suite; mtc.lock_key() in sql/ says the same. */
+/* First half of the key of every advisory lock of the suite; sql/functions/health.sql has it. */
 #define ELECTION_LOCK_KEY 7173219
 
 enum election_lock { ELECTION_RELAY = 1, ELECTION_MIGRATION = 2, ELECTION_SCHEDULER = 3 };

@@ -1,14 +1,15 @@
 /*
  * mtconnect.h - the MTConnect service, as its clients call it (plan, section 4; S9)
  *
- *   post_setup(event, key), post_event(event, key)   mtconnect_post(): the path, which the host's adapter
- *                                                    has decided, says which of the two it is
+ *   post_setup(event, key), post_event(event, key)   mtconnect_post(): the path, which the host's
+ *                                                    adapter has decided, says which of the two
  *   get_cycle_time(machine)                          mtconnect_get_cycle_time()
  *   registration of web-hooks (S11)                  mtconnect_register()
  *
- * Knows what all of them share: joining URLs, the API key, what a status means, Retry-After, and the one
- * repeat that is no attempt. It does not retry: when to try again is its caller's decision. Requests run
- * side by side, at most `connections` at once; the contract is contract/mtconnect.yaml.
+ * Knows what all of them share: joining URLs, the API key, what a status means, Retry-After, and
+ * the one repeat that is no attempt. It does not retry: when to try again is its caller's decision.
+ * Requests run side by side, at most `connections` at once; the contract is
+ * contract/mtconnect.yaml.
  */
 #ifndef MTC_MTCONNECT_H
 #define MTC_MTCONNECT_H
@@ -79,9 +80,9 @@ enum mtconnect_class {
 enum mtconnect_class mtconnect_class_of(const struct http_result *result);
 
 /*
- * A reused connection died before a byte of an answer came: its server closes idle connections, so this
- * says nothing of the request, which is repeated at once on a new one. That is no attempt; the key makes
- * it safe (RFC 9110, section 9.2.2). A timeout is another matter.
+ * A reused connection died before a byte of an answer came: its server closes idle connections, so
+ * this says nothing of the request, which is repeated at once on a new one. That is no attempt; the
+ * key makes it safe (RFC 9110, section 9.2.2). A timeout is another matter.
  */
 bool mtconnect_died_idle(const struct http_result *result);
 

@@ -1,4 +1,5 @@
-/* program_metrics.c - metrics.def turned into registrations and a reference; see program_metrics.h */
+/* program_metrics.c - metrics.def turned into registrations and a reference; see
+ * program_metrics.h */
 #include "suite/program_metrics.h"
 
 #include <stdbool.h>

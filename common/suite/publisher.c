@@ -66,7 +66,8 @@ static void tell(struct waiting *list, bool confirmed)
     }
 }
 
-/* Here responsibility passes to the broker: an ack says that the message is on disk at a majority. */
+/* Here responsibility passes to the broker: an ack says that the message is on disk at a
+ * majority. */
 static void on_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack, void *arg)
 {
     struct publisher *publisher = arg;

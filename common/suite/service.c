@@ -5,12 +5,12 @@
  * program before it starts, with one line. Nothing that happens later does.
  */
 #include "suite/service.h"
-#include "suite/admin.h"
+#include "version.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "version.h"
 #include "base/xalloc.h"
 #include "net/http_client.h"
+#include "suite/admin.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -4,9 +4,9 @@
  * A program's main.c is a description and a call of service_main(), which owns options,
  * configuration, logging, the event loop, signals, /healthz, /readyz and /metrics:
  *
- *   SIGTERM, SIGINT  drain: the program finishes what it has in hand and calls service_drained(); after 30 s,
- * or at a second signal, it is ended all the same (nothing is lost by that: what is not acked comes
- * again)
+ *   SIGTERM, SIGINT  drain: the program finishes what it has in hand and calls service_drained();
+ *                    after 30 s, or at a second signal, it is ended all the same (nothing is lost
+ *                    by that: what is not acked comes again)
  *   SIGHUP           the log level is read again, and reload() is called for what else can change
  *
  * Exit status: 0 after a drain, 1 if it could not start or not drain in time, 2 for wrong usage.
@@ -14,11 +14,11 @@
 #ifndef MTC_SERVICE_H
 #define MTC_SERVICE_H
 
-#include "suite/config.h"
 #include "base/metrics.h"
-#include "net/resolve.h"
-
 #include "base/timer.h"
+#include "net/resolve.h"
+#include "suite/config.h"
+
 #include <stdbool.h>
 
 struct service { /* borrowed by the program for its whole life */

@@ -2,11 +2,12 @@
  * topology.h - the exchanges and queues of the suite, declared in one place
  *
  *   mtc.events      x-consistent-hash exchange, routing key = machine, bound to mtc.events.0 .. N-1
- *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as the net
- *                   underneath
+ *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as
+ *                   the net underneath
  *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
- *   mtc.control     quorum queue of at most one message; while there is one, senders pause (mtcctl pause)
+ *   mtc.control     quorum queue of at most one message; while there is one, senders pause
+ *                   (mtcctl pause)
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
  * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed

@@ -5,10 +5,10 @@
  * a dead letter; it is somebody's experiment or a name that drifted, and must not stop the others.
  */
 #include "intake.h"
+#include "cycle_sql.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/xalloc.h"
-#include "cycle_sql.h"
 #include "suite/consumer.h"
 #include "suite/topology.h"
 

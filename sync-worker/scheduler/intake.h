@@ -9,8 +9,8 @@
 #define MTC_INTAKE_H
 
 #include "batch.h"
-#include "net/amqp_chan.h"
 #include "newest.h"
+#include "net/amqp_chan.h"
 #include "suite/program_metrics.h"
 #include "suite/service.h"
 

@@ -5,12 +5,12 @@
  * when it is given up.
  */
 #include "pull.h"
+#include "reply.h"
+#include "turns.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "reply.h"
-#include "turns.h"
 
 #include <stdio.h>
 #include <stdlib.h>

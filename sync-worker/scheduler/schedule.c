@@ -4,11 +4,11 @@
  * Diagnostics: each pull is a line with its counts; so is one to which nobody answered.
  */
 #include "schedule.h"
+#include "cycle_sql.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "cycle_sql.h"
 
 #include <stdlib.h>
 

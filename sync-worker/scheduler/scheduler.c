@@ -5,19 +5,19 @@
  * after ONCE_LIMIT_MS.
  */
 #include "scheduler.h"
+#include "cycle_sql.h"
+#include "intake.h"
+#include "pull.h"
+#include "schedule.h"
+#include "version.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "cycle_sql.h"
-#include "intake.h"
 #include "net/amqp_conn.h"
-#include "pull.h"
-#include "schedule.h"
 #include "suite/election.h"
 #include "suite/settings.h"
 #include "suite/topology.h"
-#include "version.h"
 
 #include <stdlib.h>
 

@@ -11,8 +11,8 @@
 #ifndef MTC_TURNS_H
 #define MTC_TURNS_H
 
-#include "base/loop.h"
 #include "machine_list.h"
+#include "base/loop.h"
 
 struct turns;
 

@@ -1,9 +1,9 @@
 /* attempt.c - sending the heads of the lanes; see attempt.h */
 #include "attempt.h"
+#include "partition.h"
 #include "base/clock.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "partition.h"
 
 #include <stdlib.h>
 

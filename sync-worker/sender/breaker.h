@@ -20,8 +20,8 @@
 #ifndef MTC_BREAKER_H
 #define MTC_BREAKER_H
 
-#include "base/backoff.h"
 #include "verdict.h"
+#include "base/backoff.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -17,10 +17,10 @@
 #ifndef MTC_HAND_BACK_H
 #define MTC_HAND_BACK_H
 
-#include "base/loop.h"
 #include "lane.h"
-#include "net/amqp_conn.h"
 #include "partition.h"
+#include "base/loop.h"
+#include "net/amqp_conn.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -5,11 +5,11 @@
  * machine and attempt.
  */
 #include "judge.h"
+#include "partition.h"
+#include "verdict.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "partition.h"
-#include "verdict.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef MTC_LANE_H
 #define MTC_LANE_H
 
-#include "base/timer.h"
 #include "held.h"
+#include "base/timer.h"
 
 #include <uthash.h>
 

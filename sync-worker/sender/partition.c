@@ -1,9 +1,9 @@
 /* partition.c - this sender's consumers, one a partition; see partition.h */
 #include "partition.h"
+#include "rendezvous.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "rendezvous.h"
 #include "suite/topology.h"
 
 #include <stdlib.h>

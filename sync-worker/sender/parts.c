@@ -1,7 +1,7 @@
 /* parts.c - a sender's rooms and connections, made from its configuration; see parts.h */
 #include "parts.h"
-#include "suite/settings.h"
 #include "version.h"
+#include "suite/settings.h"
 
 static bool make_connections(struct parts *parts, const struct parts_events *events, void *arg,
                              char *error, size_t error_size)

@@ -5,9 +5,9 @@
  * waited for.
  */
 #include "sender.h"
+#include "parts.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "parts.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 /* sent_key.c - which events MTConnect has taken; see sent_key.h */
 #include "sent_key.h"
-#include "base/xalloc.h"
 #include "recent.h"
+#include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /* settle.c - an event's fate is known: tell it, then let go of the event; see settle.h */
 #include "settle.h"
+#include "outcome.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "base/xalloc.h"
-#include "outcome.h"
 #include "suite/dead_letter.h"
 #include "suite/topology.h"
 

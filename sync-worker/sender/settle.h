@@ -16,9 +16,9 @@
 #ifndef MTC_SETTLE_H
 #define MTC_SETTLE_H
 
-#include "base/loop.h"
 #include "held.h"
 #include "sent_key.h"
+#include "base/loop.h"
 #include "suite/program_metrics.h"
 #include "suite/publisher.h"
 

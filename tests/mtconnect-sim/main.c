@@ -1,9 +1,9 @@
 /* main.c - mtconnect-sim: options, start, stop; see sim.h */
 #include "sim.h"
-#include "base/secret.h"
-#include "suite/config.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "base/xalloc.h"
+#include "suite/config.h"
 
 #include <event2/event.h>
 #include <getopt.h>

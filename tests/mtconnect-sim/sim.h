@@ -14,10 +14,10 @@
 #ifndef SIM_H
 #define SIM_H
 
+#include "base/timer.h"
 #include "net/http_client.h"
 #include "net/http_server.h"
 
-#include "base/timer.h"
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /*
- * fake_amqp.h - a broker that does what a test tells it, behind the interface of net/amqp_conn.h and
- * net/amqp_chan.h
+ * fake_amqp.h - a broker that does what a test tells it, behind the interface of net/amqp_conn.h
+ * and net/amqp_chan.h
  *
  * Linked in the place of common/net: what stands on that layer is tested without a socket, and each
  * answer of the broker comes when the test says so.

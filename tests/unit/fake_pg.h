@@ -1,5 +1,6 @@
 /*
- * fake_pg.h - a PostgreSQL session that does what a test tells it, behind the interface of net/pg_conn.h
+ * fake_pg.h - a PostgreSQL session that does what a test tells it, behind the interface of
+ * net/pg_conn.h
  *
  * Linked in the place of common/net. Results are made with libpq's PQmakeEmptyPGresult().
  */

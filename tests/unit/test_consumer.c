@@ -1,4 +1,5 @@
-/* test_consumer.c - suite/consumer: acks only what is applied, and one bad message stops no other */
+/* test_consumer.c - suite/consumer: acks only what is applied, and one bad message stops no
+ * other */
 #include "unit.h"
 #include "fake_amqp.h"
 #include "suite/consumer.h"

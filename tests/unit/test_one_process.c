@@ -1,10 +1,10 @@
 /* test_one_process.c - the four programs, twice each, in one process on one loop */
 #include "unit.h"
-#include "base/log.h"
 #include "producer.h"
 #include "receiver.h"
 #include "scheduler.h"
 #include "sender.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* test_pace.c - when the relay reads: asleep and awake */
-#include "pace.h"
 #include "unit.h"
+#include "pace.h"
 
 #define POLL_MS 1000
 
