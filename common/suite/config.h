@@ -69,7 +69,7 @@ void config_env_name(const struct option_spec *spec, char *out, size_t size);
 /* The whole configuration in the file's own syntax, passwords replaced by "***". */
 void config_print(const struct config *config, FILE *out);
 
-/* All options as a Markdown table (docs/configuration.md is made from it). */
+/* All options as Markdown (docs/configuration.md is made from it). */
 void config_print_reference(FILE *out);
 
 #endif
