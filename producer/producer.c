@@ -101,8 +101,8 @@ bool producer_ready(const void *state, const char **why)
 void producer_stop(void *state)
 {
     struct producer *producer = state;
-    publisher_free(producer->publisher);
     amqp_conn_free(producer->conn);
+    publisher_free(producer->publisher);
     relay_free(producer->relay);
     ledger_free(producer->ledger);
     free(producer);

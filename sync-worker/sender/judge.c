@@ -1,11 +1,12 @@
 /*
  * judge.c - an answer has come: what becomes of the event; see judge.h
  *
- * Diagnostics: each retry, each dead event and each change of the breaker is a line with event,
- * machine and attempt.
+ * Diagnostics: each retry (retry.c), each dead event and each change of the breaker is a line with
+ * event, machine and attempt.
  */
 #include "judge.h"
 #include "partition.h"
+#include "retry.h"
 #include "verdict.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -18,6 +19,7 @@ struct judge {
     struct judge_settings settings;
     struct judge_events events;
     void *arg;
+    struct retry retry;
 };
 
 /* --- fates: the head leaves its lane --- */
@@ -49,39 +51,14 @@ void judge_put_back(struct lane *lane)
     lane_ready(lane, false);
 }
 
-static void retry_later(struct judge *judge, struct lane *lane, const struct http_result *result)
-{
-    const struct judge_settings *settings = &judge->settings;
-    struct held *held = lane->first;
-    char what[160];
-    mtconnect_describe(result, what, sizeof what);
-    int64_t pause = mtconnect_pause_ms(settings->mtconnect, result,
-                                       settings->retry_delays->ms[held->attempts - 1]);
-    metric_add(settings->metrics->retried, 1);
-    log_warn("event will be retried", LF_S("event", held->envelope.event_id),
-             LF_S("machine", held->envelope.machine), LF_I("attempt", held->attempts),
-             LF_S("reason", what), LF_I("retry_ms", pause));
-    partition_end_work(held);
-    lane_wait(lane, pause);
-}
-
 static void count_failure(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
-    const struct judge_settings *settings = &judge->settings;
-    struct held *held = lane->first;
-    held->attempts++;
-    if (held->streak != settings->breaker->streak) {
-        held->streak = settings->breaker->streak;
-        held->streak_attempts = 0;
-    }
-    held->streak_attempts++;
-    if (held->attempts <= settings->retry_delays->count) {
-        retry_later(judge, lane, result);
+    if (retry_later(&judge->retry, lane, result))
         return;
-    }
     char what[160], reason[224];
     mtconnect_describe(result, what, sizeof what);
-    snprintf(reason, sizeof reason, "%d attempts failed, the last: %s", held->attempts, what);
+    snprintf(reason, sizeof reason, "%d attempts failed, the last: %s", lane->first->attempts,
+             what);
     finish_dead(judge, lane, reason);
 }
 
@@ -199,6 +176,10 @@ struct judge *judge_new(const struct judge_settings *settings, const struct judg
     judge->settings = *settings;
     judge->events = *events;
     judge->arg = arg;
+    judge->retry = (struct retry){.delays = settings->retry_delays,
+                                  .breaker = settings->breaker,
+                                  .mtconnect = settings->mtconnect,
+                                  .metrics = settings->metrics};
     return judge;
 }
 

@@ -7,7 +7,8 @@
  *   partition   events come in
  *   lane        and queue, one line a machine
  *   attempt     the head of a lane is sent, unless it was before (sent_key)
- *   judge       what the answer means (verdict), and whose fault it is (breaker)
+ *   judge       what the answer means (verdict), whose fault it is (breaker), and whether it is
+ *               tried again (retry)
  *   settle      the event's fate is told (sent_key, dead letter, outcome)
  *   partition   and its delivery is acked
  *
