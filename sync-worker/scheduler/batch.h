@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Most of web-hooks' in a batch; a pull's batch has one of each machine at most. */
+#define BATCH_HOOKS_MAX 500
+
 struct batch { /* zeroed is empty; text is NULL or an open array, see batch_close() */
     char *text;
     size_t len, room;

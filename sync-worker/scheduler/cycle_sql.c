@@ -82,7 +82,7 @@ struct cycle_applied cycle_sql_read_applied(const PGresult *rows)
 {
     struct cycle_applied applied = {
         .changed = number(rows, 0, 0), .same = number(rows, 0, 1), .older = number(rows, 0, 2)};
-    applied.unknown_count = read_array(PQgetvalue(rows, 0, 3), applied.unknown, CYCLE_BATCH_MAX);
+    applied.unknown_count = read_array(PQgetvalue(rows, 0, 3), applied.unknown, BATCH_HOOKS_MAX);
     return applied;
 }
 

@@ -20,8 +20,6 @@
 #include "suite/election.h"
 #include "suite/program_metrics.h"
 
-#define CYCLE_BATCH_MAX 500 /* most observations of web-hooks in a batch */
-
 void cycle_sql_ask_due(struct election *election, int64_t period_s, pg_done done, void *arg);
 double cycle_sql_read_due(const PGresult *rows); /* seconds from now; 0 or less: it is due */
 
@@ -46,7 +44,7 @@ void cycle_sql_finish_pull(struct election *election, struct batch *batch,
 
 struct cycle_applied { /* what came of a batch */
     int changed, same, older;
-    int unknown[CYCLE_BATCH_MAX]; /* positions whose machine nobody knows, from 0, ascending */
+    int unknown[BATCH_HOOKS_MAX]; /* positions whose machine nobody knows, from 0, ascending */
     int unknown_count;
 };
 

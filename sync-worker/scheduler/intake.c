@@ -149,7 +149,7 @@ struct intake *intake_new(const struct service *service, struct newest *newest,
         .tag = service->connection_name,
         .kind = "cycle-time",
         .prefetch = (uint16_t)service->config->scheduler_prefetch,
-        .batch_max = CYCLE_BATCH_MAX,
+        .batch_max = BATCH_HOOKS_MAX,
     };
     struct intake *intake = xcalloc(1, sizeof *intake);
     intake->newest = newest;
