@@ -51,7 +51,7 @@ void management_add(const json_t *queues, const char *name, json_t *queue)
             continue;
         json_t *unacked = json_object_get(told, "messages_unacknowledged");
         json_t *active = json_object_get(told, "single_active_consumer_ctag");
-        if (!active) /* quorum queues have the first, classic ones the second */
+        if (!active) /* quorum queues have the one above, classic ones this */
             active = json_object_get(told, "single_active_consumer_tag");
         if (json_is_integer(unacked))
             json_object_set(queue, "unacked", unacked);
