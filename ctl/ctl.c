@@ -11,7 +11,7 @@
 
 bool ctl_pg(struct ctl *ctl)
 {
-    struct pg_conn_settings settings = settings_pg(ctl->config, "mtcctl", "");
+    struct pg_session_settings settings = settings_pg(ctl->config, "mtcctl", "");
     if (!ctl->pg)
         ctl->pg = pg_plain_connect(&settings, ctl->error, sizeof ctl->error);
     return ctl->pg != NULL;

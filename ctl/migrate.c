@@ -134,7 +134,7 @@ int migrate_main(const struct config *config, int argc, char **argv)
         return 2;
     migrate.applied = json_array();
     struct schema *schema = &migrate.schema;
-    struct pg_conn_settings settings = settings_pg(config, "mtcctl migrate", "");
+    struct pg_session_settings settings = settings_pg(config, "mtcctl migrate", "");
     schema->pg = pg_plain_connect(&settings, schema->error, sizeof schema->error);
     bool ok = schema->pg && migrate_all(&migrate);
     pg_plain_close(schema->pg);

@@ -127,7 +127,7 @@ int import_run(const struct config *config, const char *path, bool strict)
         return 1;
     }
     int status = 1;
-    struct pg_conn_settings settings = settings_pg(config, "mtc-producer --import", "");
+    struct pg_session_settings settings = settings_pg(config, "mtc-producer --import", "");
     import.pg = pg_plain_connect(&settings, import.error, sizeof import.error);
     if (import.pg) {
         status = finish(&import, read_lines(&import, in));

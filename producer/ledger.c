@@ -7,7 +7,7 @@
 #include "ledger.h"
 #include "base/log.h"
 #include "base/xalloc.h"
-#include "net/pg_conn.h"
+#include "net/pg_session.h"
 #include "suite/consumer.h"
 #include "suite/settings.h"
 #include "suite/topology.h"
@@ -19,7 +19,7 @@
 
 struct ledger {
     const struct producer_metrics *metrics;
-    struct pg_conn *pg;
+    struct pg_session *pg;
     struct consumer *consumer;
 };
 
@@ -30,7 +30,7 @@ static void on_applied(const PGresult *rows, const struct pg_error *error, void 
     struct ledger *ledger = arg;
     bool is_data = error && pg_error_is_data(error);
     if (error && !is_data) {
-        pg_conn_fail(ledger->pg, error->text); /* on_pg_down follows */
+        pg_session_fail(ledger->pg, error->text); /* on_pg_down follows */
         return;
     }
     if (!error)
@@ -79,14 +79,14 @@ static char *join(const struct delivery *batches)
 
 static void pump(struct ledger *ledger)
 {
-    if (!pg_conn_is_idle(ledger->pg))
+    if (!pg_session_is_idle(ledger->pg))
         return;
     const struct delivery *batches = consumer_take(ledger->consumer);
     if (!batches)
         return;
     char *joined = join(batches);
     const char *values[] = {joined};
-    pg_conn_query(ledger->pg, "SELECT mtc.apply_outcomes($1)", 1, values, on_applied, ledger);
+    pg_session_query(ledger->pg, "SELECT mtc.apply_outcomes($1)", 1, values, on_applied, ledger);
     free(joined);
 }
 
@@ -138,7 +138,7 @@ static void on_pg_down(const char *reason, void *arg)
 
 bool ledger_is_connected(const struct ledger *ledger)
 {
-    return pg_conn_is_up(ledger->pg);
+    return pg_session_is_up(ledger->pg);
 }
 
 /* --- birth and end --- */
@@ -160,15 +160,15 @@ static struct consumer *new_consumer(struct ledger *ledger, const struct service
 struct ledger *ledger_new(const struct service *service, const struct producer_metrics *metrics,
                           char *error, size_t error_size)
 {
-    static const struct pg_conn_events events = {.on_up = on_pg_up, .on_down = on_pg_down};
+    static const struct pg_session_events events = {.on_up = on_pg_up, .on_down = on_pg_down};
     struct ledger *ledger = xcalloc(1, sizeof *ledger);
     ledger->metrics = metrics;
     ledger->consumer = new_consumer(ledger, service);
     /* The broker forgets what is acked: this commit must be on disk. */
-    struct pg_conn_settings settings = settings_pg(service->config, service->connection_name,
-                                                   "SET synchronous_commit = on; SET jit = off");
-    ledger->pg = pg_conn_new(service->loop, service->resolver, &settings, &events, ledger, error,
-                             error_size);
+    struct pg_session_settings settings = settings_pg(service->config, service->connection_name,
+                                                      "SET synchronous_commit = on; SET jit = off");
+    ledger->pg = pg_session_new(service->loop, service->resolver, &settings, &events, ledger, error,
+                                error_size);
     if (!ledger->pg) {
         ledger_free(ledger);
         return NULL;
@@ -180,7 +180,7 @@ void ledger_free(struct ledger *ledger)
 {
     if (!ledger)
         return;
-    pg_conn_free(ledger->pg);
+    pg_session_free(ledger->pg);
     consumer_free(ledger->consumer);
     free(ledger);
 }

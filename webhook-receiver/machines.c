@@ -28,7 +28,7 @@ struct waiter {
 
 struct machines {
     struct service *service;
-    struct pg_conn *pg;
+    struct pg_session *pg;
     struct timer *timer;
     struct known *by_id, *by_name;
     int64_t read_ms; /* 0: never */
@@ -74,7 +74,7 @@ static void on_list(const PGresult *result, const struct pg_error *error, void *
     struct machines *machines = arg;
     machines->reading = false;
     if (error) {
-        pg_conn_fail(machines->pg, error->text);
+        pg_session_fail(machines->pg, error->text);
         return;
     }
     clear(machines);
@@ -87,12 +87,12 @@ static void on_list(const PGresult *result, const struct pg_error *error, void *
 
 static void read_list(struct machines *machines)
 {
-    if (machines->reading || !pg_conn_is_idle(machines->pg))
+    if (machines->reading || !pg_session_is_idle(machines->pg))
         return;
     machines->reading = true;
-    pg_conn_query(machines->pg,
-                  "SELECT DISTINCT ON (machine_id) machine_id, machine FROM mtc.machine", 0, NULL,
-                  on_list, machines);
+    pg_session_query(machines->pg,
+                     "SELECT DISTINCT ON (machine_id) machine_id, machine FROM mtc.machine", 0,
+                     NULL, on_list, machines);
 }
 
 static void on_timer(void *arg)
@@ -137,7 +137,7 @@ bool machines_is_fresh(const struct machines *machines)
 
 bool machines_look_again(struct machines *machines, void (*done)(void *arg), void *arg)
 {
-    if (!pg_conn_is_up(machines->pg))
+    if (!pg_session_is_up(machines->pg))
         return false;
     struct waiter *waiter = xmalloc(sizeof *waiter);
     *waiter = (struct waiter){.done = done, .arg = arg, .next = machines->waiting};
@@ -160,16 +160,16 @@ void machines_forget(struct machines *machines, const void *arg)
 
 struct machines *machines_new(struct service *service, char *error, size_t error_size)
 {
-    static const struct pg_conn_events events = {.on_up = on_up, .on_down = on_down};
+    static const struct pg_session_events events = {.on_up = on_up, .on_down = on_down};
     struct machines *machines = xcalloc(1, sizeof *machines);
     machines->service = service;
     machines->timer = timer_new(service->loop, on_timer, machines);
     timer_every(machines->timer, service->config->receiver_machines_refresh_s * 1000);
-    struct pg_conn_settings settings = settings_pg(
+    struct pg_session_settings settings = settings_pg(
         service->config, service->connection_name,
         "SET default_transaction_read_only = on; SET jit = off");
-    machines->pg = pg_conn_new(service->loop, service->resolver, &settings, &events, machines,
-                               error, error_size);
+    machines->pg = pg_session_new(service->loop, service->resolver, &settings, &events, machines,
+                                  error, error_size);
     if (!machines->pg) {
         machines_free(machines);
         return NULL;
@@ -181,7 +181,7 @@ void machines_free(struct machines *machines)
 {
     if (!machines)
         return;
-    pg_conn_free(machines->pg);
+    pg_session_free(machines->pg);
     timer_free(machines->timer);
     while (machines->waiting) {
         struct waiter *waiter = machines->waiting;

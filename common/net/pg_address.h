@@ -3,7 +3,7 @@
  *
  * A connection string is parsed once. For each attempt its host names are looked up, one after the
  * other, and handed to libpq as hostaddr, since libpq's own look-up blocks; then the parameters of
- * the connection are put together. Called by pg_conn.c only. Source: libpq manual, "Database
+ * the connection are put together. Called by pg_session.c only. Source: libpq manual, "Database
  * Connection Control Functions", https://www.postgresql.org/docs/15/libpq-connect.html
  */
 #ifndef MTC_PG_ADDRESS_H

@@ -27,7 +27,7 @@ static void swallow_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-struct pg_plain *pg_plain_connect(const struct pg_conn_settings *settings, char *error,
+struct pg_plain *pg_plain_connect(const struct pg_session_settings *settings, char *error,
                                   size_t error_size)
 {
     char *password = NULL;

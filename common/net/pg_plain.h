@@ -1,12 +1,12 @@
 /*
  * pg_plain.h - a blocking PostgreSQL session, for command-line jobs
  *
- * The twin of pg_conn.h for what may wait: mtcctl, and mtc-producer --import.
+ * The twin of pg_session.h for what may wait: mtcctl, and mtc-producer --import.
  */
 #ifndef MTC_PG_PLAIN_H
 #define MTC_PG_PLAIN_H
 
-#include "net/pg_conn.h"
+#include "net/pg_session.h"
 
 struct pg_plain;
 
@@ -14,7 +14,7 @@ struct pg_plain;
  * NULL with a message. session_sql is not used. Notices (NOTICE, WARNING) of the server are not
  * printed.
  */
-struct pg_plain *pg_plain_connect(const struct pg_conn_settings *settings, char *error,
+struct pg_plain *pg_plain_connect(const struct pg_session_settings *settings, char *error,
                                   size_t error_size);
 void pg_plain_close(struct pg_plain *pg); /* NULL is fine */
 

@@ -1,6 +1,5 @@
-/* pg_conn.c - a PostgreSQL session that never stops the loop and always comes back; see
- * pg_conn.h */
-#include "net/pg_conn.h"
+/* pg_session.c - a PostgreSQL session that never stops the loop; see pg_session.h */
+#include "net/pg_session.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -16,13 +15,13 @@
 
 #define STATEMENT_LIMIT_MS 30000
 
-enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_PREPARING, PG_UP };
+enum pg_state { PG_WAITING, PG_RESOLVING, PG_SESSIONECTING, PG_PREPARING, PG_UP };
 
-struct pg_conn {
+struct pg_session {
     struct loop *loop;
     struct resolver *resolver;
-    struct pg_conn_settings settings;
-    struct pg_conn_events events;
+    struct pg_session_settings settings;
+    struct pg_session_events events;
     void *arg;
     enum pg_state state;
     struct pg_address *address;
@@ -38,101 +37,102 @@ struct pg_conn {
     void *done_arg;
 };
 
-static void start_attempt(struct pg_conn *conn);
+static void start_attempt(struct pg_session *session);
 static void on_socket(evutil_socket_t fd, short what, void *arg);
 
-static void arm(struct pg_conn *conn, int64_t ms)
+static void arm(struct pg_session *session, int64_t ms)
 {
-    timer_in(conn->timer, ms);
+    timer_in(session->timer, ms);
 }
 
-void pg_conn_fail(struct pg_conn *conn, const char *reason)
+void pg_session_fail(struct pg_session *session, const char *reason)
 {
-    if (conn->failing || conn->state == PG_WAITING)
+    if (session->failing || session->state == PG_WAITING)
         return;
-    conn->failing = true;
-    snprintf(conn->reason, sizeof conn->reason, "%s", reason);
-    conn->reason[strcspn(conn->reason, "\n")] = '\0';
-    timer_soon(conn->failed);
+    session->failing = true;
+    snprintf(session->reason, sizeof session->reason, "%s", reason);
+    session->reason[strcspn(session->reason, "\n")] = '\0';
+    timer_soon(session->failed);
 }
 
-static void drop_session(struct pg_conn *conn)
+static void drop_session(struct pg_session *session)
 {
-    pg_address_cancel(conn->address);
-    if (conn->socket)
-        event_free(conn->socket);
-    conn->socket = NULL;
-    if (conn->pg)
-        PQfinish(conn->pg);
-    conn->pg = NULL;
-    PQclear(conn->result);
-    conn->result = NULL;
-    conn->under_way = false;
+    pg_address_cancel(session->address);
+    if (session->socket)
+        event_free(session->socket);
+    session->socket = NULL;
+    if (session->pg)
+        PQfinish(session->pg);
+    session->pg = NULL;
+    PQclear(session->result);
+    session->result = NULL;
+    session->under_way = false;
 }
 
 static void on_failed(void *arg)
 {
-    struct pg_conn *conn = arg;
-    bool was_up = conn->state == PG_UP;
-    conn->failing = false;
-    drop_session(conn);
-    conn->state = PG_WAITING;
-    int64_t pause = backoff_next_ms(&conn->backoff);
-    log_warn(was_up ? "lost PostgreSQL" : "cannot reach PostgreSQL", LF_S("reason", conn->reason),
-             LF_I("retry_ms", pause));
-    arm(conn, pause);
+    struct pg_session *session = arg;
+    bool was_up = session->state == PG_UP;
+    session->failing = false;
+    drop_session(session);
+    session->state = PG_WAITING;
+    int64_t pause = backoff_next_ms(&session->backoff);
+    log_warn(was_up ? "lost PostgreSQL" : "cannot reach PostgreSQL",
+             LF_S("reason", session->reason), LF_I("retry_ms", pause));
+    arm(session, pause);
     if (was_up)
-        conn->events.on_down(conn->reason, conn->arg);
+        session->events.on_down(session->reason, session->arg);
 }
 
 /* Watches the socket libpq uses now (it may change between steps) for what it wants. */
-static void watch(struct pg_conn *conn, short what)
+static void watch(struct pg_session *session, short what)
 {
-    int fd = PQsocket(conn->pg);
-    if (conn->socket && (event_get_fd(conn->socket) != fd ||
-                         event_get_events(conn->socket) != (what | EV_PERSIST))) {
-        event_free(conn->socket);
-        conn->socket = NULL;
+    int fd = PQsocket(session->pg);
+    if (session->socket && (event_get_fd(session->socket) != fd ||
+                            event_get_events(session->socket) != (what | EV_PERSIST))) {
+        event_free(session->socket);
+        session->socket = NULL;
     }
-    if (!conn->socket) {
-        conn->socket = event_new(loop_events(conn->loop), fd, (short)(what | EV_PERSIST), on_socket,
-                                 conn);
-        if (!conn->socket)
+    if (!session->socket) {
+        session->socket = event_new(loop_events(session->loop), fd, (short)(what | EV_PERSIST),
+                                    on_socket, session);
+        if (!session->socket)
             out_of_memory(0);
-        event_add(conn->socket, NULL);
+        event_add(session->socket, NULL);
     }
 }
 
-static void flush_output(struct pg_conn *conn)
+static void flush_output(struct pg_session *session)
 {
-    int left = PQflush(conn->pg);
+    int left = PQflush(session->pg);
     if (left < 0)
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+        pg_session_fail(session, PQerrorMessage(session->pg));
     else
-        watch(conn, left ? EV_READ | EV_WRITE : EV_READ);
+        watch(session, left ? EV_READ | EV_WRITE : EV_READ);
 }
 
-static void send_query(struct pg_conn *conn, const char *sql, int count, const char *const *values)
+static void send_query(struct pg_session *session, const char *sql, int count,
+                       const char *const *values)
 {
-    conn->under_way = true;
-    arm(conn, STATEMENT_LIMIT_MS);
+    session->under_way = true;
+    arm(session, STATEMENT_LIMIT_MS);
     /* Several statements go only through the simple protocol; parameters only through the extended
      * one. */
-    int ok = count ? PQsendQueryParams(conn->pg, sql, count, NULL, values, NULL, NULL, 0)
-                   : PQsendQuery(conn->pg, sql);
+    int ok = count ? PQsendQueryParams(session->pg, sql, count, NULL, values, NULL, NULL, 0)
+                   : PQsendQuery(session->pg, sql);
     if (!ok)
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+        pg_session_fail(session, PQerrorMessage(session->pg));
     else
-        flush_output(conn);
+        flush_output(session);
 }
 
-static void become_up(struct pg_conn *conn)
+static void become_up(struct pg_session *session)
 {
-    conn->state = PG_UP;
-    backoff_reset(&conn->backoff);
-    log_info("connected to PostgreSQL", LF_S("database", PQdb(conn->pg)),
-             LF_I("version", PQserverVersion(conn->pg)));
-    conn->events.on_up(conn->arg);
+    session->state = PG_UP;
+    backoff_reset(&session->backoff);
+    log_info("connected to PostgreSQL", LF_S("database", PQdb(session->pg)),
+             LF_I("version", PQserverVersion(session->pg)));
+    session->events.on_up(session->arg);
 }
 
 /* What the server says on its own; a lost session is reported by whoever notices it. */
@@ -143,113 +143,113 @@ static void on_notice(void *arg, const PGresult *result)
     log_debug("PostgreSQL says", LF_S("notice", text ? text : ""));
 }
 
-static void on_connected(struct pg_conn *conn)
+static void on_connected(struct pg_session *session)
 {
-    timer_cancel(conn->timer);
-    PQsetNoticeReceiver(conn->pg, on_notice, NULL);
-    if (PQsetnonblocking(conn->pg, 1) != 0) {
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+    timer_cancel(session->timer);
+    PQsetNoticeReceiver(session->pg, on_notice, NULL);
+    if (PQsetnonblocking(session->pg, 1) != 0) {
+        pg_session_fail(session, PQerrorMessage(session->pg));
         return;
     }
-    watch(conn, EV_READ);
-    if (!*conn->settings.session_sql) {
-        become_up(conn);
+    watch(session, EV_READ);
+    if (!*session->settings.session_sql) {
+        become_up(session);
         return;
     }
-    conn->state = PG_PREPARING;
-    send_query(conn, conn->settings.session_sql, 0, NULL);
+    session->state = PG_PREPARING;
+    send_query(session, session->settings.session_sql, 0, NULL);
 }
 
-static void poll_connect(struct pg_conn *conn)
+static void poll_connect(struct pg_session *session)
 {
     /* libpq may close the socket and open another under the same number: forget it while it is
      * still there. */
-    if (conn->socket)
-        event_free(conn->socket);
-    conn->socket = NULL;
-    switch (PQconnectPoll(conn->pg)) {
+    if (session->socket)
+        event_free(session->socket);
+    session->socket = NULL;
+    switch (PQconnectPoll(session->pg)) {
     case PGRES_POLLING_OK:
-        on_connected(conn);
+        on_connected(session);
         break;
     case PGRES_POLLING_READING:
-        watch(conn, EV_READ);
+        watch(session, EV_READ);
         break;
     case PGRES_POLLING_WRITING:
-        watch(conn, EV_WRITE);
+        watch(session, EV_WRITE);
         break;
     default:
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+        pg_session_fail(session, PQerrorMessage(session->pg));
     }
 }
 
-static void tell_owner(struct pg_conn *conn, const PGresult *result, ExecStatusType status)
+static void tell_owner(struct pg_session *session, const PGresult *result, ExecStatusType status)
 {
     struct pg_error error;
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        conn->done(result, NULL, conn->done_arg);
+        session->done(result, NULL, session->done_arg);
         return;
     }
     snprintf(error.sqlstate, sizeof error.sqlstate, "%s", sqlstate ? sqlstate : "");
     snprintf(error.text, sizeof error.text, "%s", PQresultErrorMessage(result));
-    conn->done(NULL, &error, conn->done_arg);
+    session->done(NULL, &error, session->done_arg);
 }
 
 /* The last result of the statement is in: say so. */
-static void on_result(struct pg_conn *conn, PGresult *result)
+static void on_result(struct pg_session *session, PGresult *result)
 {
-    timer_cancel(conn->timer);
-    conn->under_way = false;
+    timer_cancel(session->timer);
+    session->under_way = false;
     ExecStatusType status = PQresultStatus(result);
-    if (conn->state == PG_PREPARING) {
+    if (session->state == PG_PREPARING) {
         if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
-            become_up(conn);
+            become_up(session);
         else
-            pg_conn_fail(conn, PQresultErrorMessage(result));
+            pg_session_fail(session, PQresultErrorMessage(result));
     } else {
-        tell_owner(conn, result, status);
+        tell_owner(session, result, status);
     }
     PQclear(result);
 }
 
 /* Of several results of a statement the first failure, else the last, is the answer. */
-static void keep_result(struct pg_conn *conn, PGresult *result)
+static void keep_result(struct pg_session *session, PGresult *result)
 {
-    ExecStatusType status = conn->result ? PQresultStatus(conn->result) : PGRES_COMMAND_OK;
+    ExecStatusType status = session->result ? PQresultStatus(session->result) : PGRES_COMMAND_OK;
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
         PQclear(result);
         return;
     }
-    PQclear(conn->result);
-    conn->result = result;
+    PQclear(session->result);
+    session->result = result;
 }
 
 /* A result and the end of its statement may come in different reads, so what was got so far stays
- * in conn. */
-static void take_results(struct pg_conn *conn)
+ * in the session. */
+static void take_results(struct pg_session *session)
 {
-    while (conn->under_way && !conn->failing && !PQisBusy(conn->pg)) {
-        PGresult *result = PQgetResult(conn->pg);
+    while (session->under_way && !session->failing && !PQisBusy(session->pg)) {
+        PGresult *result = PQgetResult(session->pg);
         if (result) {
-            keep_result(conn, result);
-        } else if (PQstatus(conn->pg) == CONNECTION_BAD) {
-            pg_conn_fail(conn, PQerrorMessage(conn->pg));
-        } else if (!conn->result) {
-            pg_conn_fail(conn, "a statement without a result");
+            keep_result(session, result);
+        } else if (PQstatus(session->pg) == CONNECTION_BAD) {
+            pg_session_fail(session, PQerrorMessage(session->pg));
+        } else if (!session->result) {
+            pg_session_fail(session, "a statement without a result");
         } else {
-            PGresult *whole = conn->result;
-            conn->result = NULL;
-            on_result(conn, whole);
+            PGresult *whole = session->result;
+            session->result = NULL;
+            on_result(session, whole);
         }
     }
 }
 
-static void take_notifies(struct pg_conn *conn)
+static void take_notifies(struct pg_session *session)
 {
     PGnotify *notify;
-    while (conn->state == PG_UP && !conn->failing && (notify = PQnotifies(conn->pg))) {
-        if (conn->events.on_notify)
-            conn->events.on_notify(notify->relname, notify->extra, conn->arg);
+    while (session->state == PG_UP && !session->failing && (notify = PQnotifies(session->pg))) {
+        if (session->events.on_notify)
+            session->events.on_notify(notify->relname, notify->extra, session->arg);
         PQfreemem(notify);
     }
 }
@@ -257,126 +257,127 @@ static void take_notifies(struct pg_conn *conn)
 static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
-    struct pg_conn *conn = arg;
-    if (conn->failing)
+    struct pg_session *session = arg;
+    if (session->failing)
         return;
-    if (conn->state == PG_CONNECTING) {
-        poll_connect(conn);
-        return;
-    }
-    if ((what & EV_WRITE) && conn->state >= PG_PREPARING)
-        flush_output(conn);
-    if (conn->failing || !(what & EV_READ))
-        return;
-    if (!PQconsumeInput(conn->pg)) {
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+    if (session->state == PG_SESSIONECTING) {
+        poll_connect(session);
         return;
     }
-    take_results(conn);
-    if (!conn->failing)
-        take_notifies(conn);
+    if ((what & EV_WRITE) && session->state >= PG_PREPARING)
+        flush_output(session);
+    if (session->failing || !(what & EV_READ))
+        return;
+    if (!PQconsumeInput(session->pg)) {
+        pg_session_fail(session, PQerrorMessage(session->pg));
+        return;
+    }
+    take_results(session);
+    if (!session->failing)
+        take_notifies(session);
 }
 
 static void on_timer(void *arg)
 {
-    struct pg_conn *conn = arg;
-    if (conn->state == PG_WAITING)
-        start_attempt(conn);
+    struct pg_session *session = arg;
+    if (session->state == PG_WAITING)
+        start_attempt(session);
     else
-        pg_conn_fail(conn,
-                     conn->state == PG_UP ? "no answer to a statement" : "no connection in time");
+        pg_session_fail(session, session->state == PG_UP ? "no answer to a statement"
+                                                         : "no connection in time");
 }
 
 /* --- connecting --- */
 
 static void on_resolved(const char *error, void *arg)
 {
-    struct pg_conn *conn = arg;
+    struct pg_session *session = arg;
     struct pg_parameters parameters;
     char problem[256], *password = NULL;
     if (error) {
-        pg_conn_fail(conn, error);
+        pg_session_fail(session, error);
         return;
     }
-    if (*conn->settings.password_file) {
-        password = secret_read(conn->settings.password_file, problem, sizeof problem);
+    if (*session->settings.password_file) {
+        password = secret_read(session->settings.password_file, problem, sizeof problem);
         if (!password) {
-            pg_conn_fail(conn, problem);
+            pg_session_fail(session, problem);
             return;
         }
     }
-    pg_address_parameters(conn->address, password, conn->settings.application_name, &parameters);
-    conn->state = PG_CONNECTING;
-    conn->pg = PQconnectStartParams(parameters.keys, parameters.values, 0);
+    pg_address_parameters(session->address, password, session->settings.application_name,
+                          &parameters);
+    session->state = PG_SESSIONECTING;
+    session->pg = PQconnectStartParams(parameters.keys, parameters.values, 0);
     free(password);
-    if (!conn->pg)
+    if (!session->pg)
         out_of_memory(0);
-    if (PQstatus(conn->pg) == CONNECTION_BAD)
-        pg_conn_fail(conn, PQerrorMessage(conn->pg));
+    if (PQstatus(session->pg) == CONNECTION_BAD)
+        pg_session_fail(session, PQerrorMessage(session->pg));
     else
-        watch(conn, EV_WRITE);
+        watch(session, EV_WRITE);
 }
 
-static void start_attempt(struct pg_conn *conn)
+static void start_attempt(struct pg_session *session)
 {
-    conn->state = PG_RESOLVING;
-    arm(conn, conn->settings.connect_timeout_ms);
-    pg_address_resolve(conn->address, conn->resolver, on_resolved, conn);
+    session->state = PG_RESOLVING;
+    arm(session, session->settings.connect_timeout_ms);
+    pg_address_resolve(session->address, session->resolver, on_resolved, session);
 }
 
-struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
-                            const struct pg_conn_settings *settings,
-                            const struct pg_conn_events *events, void *arg, char *error,
-                            size_t error_size)
+struct pg_session *pg_session_new(struct loop *loop, struct resolver *resolver,
+                                  const struct pg_session_settings *settings,
+                                  const struct pg_session_events *events, void *arg, char *error,
+                                  size_t error_size)
 {
-    struct pg_conn *conn = xcalloc(1, sizeof *conn);
-    conn->loop = loop;
-    conn->resolver = resolver;
-    conn->settings = *settings;
-    conn->events = *events;
-    conn->arg = arg;
-    conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
-    conn->timer = timer_new(loop, on_timer, conn);
-    conn->failed = timer_new(loop, on_failed, conn);
-    conn->address = pg_address_new(settings->conninfo, error, error_size);
-    if (!conn->address) {
-        pg_conn_free(conn);
+    struct pg_session *session = xcalloc(1, sizeof *session);
+    session->loop = loop;
+    session->resolver = resolver;
+    session->settings = *settings;
+    session->events = *events;
+    session->arg = arg;
+    session->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
+    session->timer = timer_new(loop, on_timer, session);
+    session->failed = timer_new(loop, on_failed, session);
+    session->address = pg_address_new(settings->conninfo, error, error_size);
+    if (!session->address) {
+        pg_session_free(session);
         return NULL;
     }
-    arm(conn, 0);
-    return conn;
+    arm(session, 0);
+    return session;
 }
 
-void pg_conn_free(struct pg_conn *conn)
+void pg_session_free(struct pg_session *session)
 {
-    if (!conn)
+    if (!session)
         return;
-    if (conn->address)
-        drop_session(conn);
-    timer_free(conn->timer);
-    timer_free(conn->failed);
-    pg_address_free(conn->address);
-    free(conn);
+    if (session->address)
+        drop_session(session);
+    timer_free(session->timer);
+    timer_free(session->failed);
+    pg_address_free(session->address);
+    free(session);
 }
 
-bool pg_conn_is_up(const struct pg_conn *conn)
+bool pg_session_is_up(const struct pg_session *session)
 {
-    return conn->state == PG_UP && !conn->failing;
+    return session->state == PG_UP && !session->failing;
 }
 
-bool pg_conn_is_idle(const struct pg_conn *conn)
+bool pg_session_is_idle(const struct pg_session *session)
 {
-    return pg_conn_is_up(conn) && !conn->under_way;
+    return pg_session_is_up(session) && !session->under_way;
 }
 
-void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,
-                   pg_done done, void *arg)
+void pg_session_query(struct pg_session *session, const char *sql, int count,
+                      const char *const *values, pg_done done, void *arg)
 {
-    if (!pg_conn_is_idle(conn))
+    if (!pg_session_is_idle(session))
         abort(); /* our bug: see the header */
-    conn->done = done;
-    conn->done_arg = arg;
-    send_query(conn, sql, count, values);
+    session->done = done;
+    session->done_arg = arg;
+    send_query(session, sql, count, values);
 }
 
 bool pg_error_is_data(const struct pg_error *error)

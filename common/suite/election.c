@@ -17,7 +17,7 @@ struct election {
     struct election_settings settings;
     struct election_events events;
     void *arg;
-    struct pg_conn *pg;
+    struct pg_session *pg;
     char *session_sql;
     struct timer *timer; /* STANDBY: the next attempt; ACTIVE: the next sign of life */
     enum election_state state;
@@ -29,7 +29,7 @@ static void ask(struct election *election, const char *sql, int count, const cha
                 pg_done done, void *arg)
 {
     election->last_ms = mono_ms();
-    pg_conn_query(election->pg, sql, count, values, done, arg);
+    pg_session_query(election->pg, sql, count, values, done, arg);
 }
 
 /* --- the lock --- */
@@ -38,7 +38,7 @@ static void on_lock(const PGresult *rows, const struct pg_error *error, void *ar
 {
     struct election *election = arg;
     if (error) {
-        pg_conn_fail(election->pg, error->text);
+        pg_session_fail(election->pg, error->text);
         return;
     }
     if (PQgetvalue(rows, 0, 0)[0] == 't') {
@@ -55,7 +55,7 @@ static void on_lock(const PGresult *rows, const struct pg_error *error, void *ar
 static void try_lock(struct election *election)
 {
     char sql[80];
-    if (election->withdrawn || !pg_conn_is_idle(election->pg))
+    if (election->withdrawn || !pg_session_is_idle(election->pg))
         return;
     snprintf(sql, sizeof sql, "SELECT pg_try_advisory_lock(%d, %d)", ELECTION_LOCK_KEY,
              (int)election->settings.lock);
@@ -69,7 +69,7 @@ static void on_alive(const PGresult *rows, const struct pg_error *error, void *a
     struct election *election = arg;
     (void)rows;
     if (error)
-        pg_conn_fail(election->pg, error->text);
+        pg_session_fail(election->pg, error->text);
     else
         election->events.on_idle(election->arg);
 }
@@ -83,7 +83,7 @@ static void keep_alive(struct election *election)
         return;
     }
     timer_in(election->timer, SIGN_OF_LIFE_MS);
-    if (pg_conn_is_idle(election->pg))
+    if (pg_session_is_idle(election->pg))
         ask(election, "SELECT 1", 0, NULL, on_alive, election);
 }
 
@@ -126,7 +126,7 @@ struct election *election_new(const struct service *service,
                               const struct election_events *events, void *arg, char *error,
                               size_t error_size)
 {
-    static const struct pg_conn_events pg_events = {
+    static const struct pg_session_events pg_events = {
         .on_up = on_up, .on_down = on_down, .on_notify = on_notify};
     struct election *election = xcalloc(1, sizeof *election);
     election->settings = *settings;
@@ -135,10 +135,10 @@ struct election *election_new(const struct service *service,
     election->timer = timer_new(service->loop, on_timer, election);
     election->session_sql = xasprintf("SET idle_session_timeout = '" SILENCE_LIMIT "'; %s",
                                       settings->session_sql);
-    struct pg_conn_settings pg = settings_pg(service->config, service->connection_name,
-                                             election->session_sql);
-    election->pg = pg_conn_new(service->loop, service->resolver, &pg, &pg_events, election, error,
-                               error_size);
+    struct pg_session_settings pg = settings_pg(service->config, service->connection_name,
+                                                election->session_sql);
+    election->pg = pg_session_new(service->loop, service->resolver, &pg, &pg_events, election,
+                                  error, error_size);
     if (!election->pg) {
         election_free(election);
         return NULL;
@@ -150,7 +150,7 @@ void election_free(struct election *election)
 {
     if (!election)
         return;
-    pg_conn_free(election->pg);
+    pg_session_free(election->pg);
     timer_free(election->timer);
     free(election->session_sql);
     free(election);
@@ -168,7 +168,7 @@ bool election_is_active(const struct election *election)
 
 bool election_is_idle(const struct election *election)
 {
-    return election->state == ACTIVE && pg_conn_is_idle(election->pg);
+    return election->state == ACTIVE && pg_session_is_idle(election->pg);
 }
 
 void election_query(struct election *election, const char *sql, int count,
@@ -181,7 +181,7 @@ void election_query(struct election *election, const char *sql, int count,
 
 void election_fail(struct election *election, const char *reason)
 {
-    pg_conn_fail(election->pg, reason);
+    pg_session_fail(election->pg, reason);
 }
 
 void election_withdraw(struct election *election)

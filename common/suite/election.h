@@ -8,7 +8,7 @@
  *
  * The election owns the session, and everything the active process does to the database goes
  * through it: who has lost the lock can't write any more. One statement is under way at a time, as
- * in pg_conn.h.
+ * in pg_session.h.
  *
  *   OFFLINE --session--> STANDBY --lock--> ACTIVE
  *      ^--------- session lost ---------------'
@@ -20,7 +20,7 @@
 #ifndef MTC_ELECTION_H
 #define MTC_ELECTION_H
 
-#include "net/pg_conn.h"
+#include "net/pg_session.h"
 #include "suite/service.h"
 
 /* First half of the key of every advisory lock of the suite; sql/functions/health.sql has it. */

@@ -16,10 +16,10 @@ struct amqp_conn_settings settings_amqp(const struct config *config, const char 
     };
 }
 
-struct pg_conn_settings settings_pg(const struct config *config, const char *name,
-                                    const char *session_sql)
+struct pg_session_settings settings_pg(const struct config *config, const char *name,
+                                       const char *session_sql)
 {
-    return (struct pg_conn_settings){
+    return (struct pg_session_settings){
         .conninfo = config->postgres_conninfo,
         .password_file = config->postgres_password_file,
         .application_name = name,

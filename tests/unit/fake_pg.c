@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct pg_conn {
-    struct pg_conn_events events;
+struct pg_session {
+    struct pg_session_events events;
     void *arg;
     bool up;
     char sql[200], failed[200], session_sql[200];
@@ -15,20 +15,20 @@ struct pg_conn {
     void *done_arg;
 };
 
-static struct pg_conn *last;
+static struct pg_session *last;
 
-struct pg_conn *fake_pg(void)
+struct pg_session *fake_pg(void)
 {
     return last;
 }
 
-void fake_pg_up(struct pg_conn *conn)
+void fake_pg_up(struct pg_session *conn)
 {
     conn->up = true;
     conn->events.on_up(conn->arg);
 }
 
-void fake_pg_down(struct pg_conn *conn, const char *reason)
+void fake_pg_down(struct pg_session *conn, const char *reason)
 {
     conn->up = false;
     conn->done = NULL;
@@ -36,27 +36,27 @@ void fake_pg_down(struct pg_conn *conn, const char *reason)
     conn->events.on_down(reason, conn->arg);
 }
 
-void fake_pg_notify(struct pg_conn *conn, const char *channel)
+void fake_pg_notify(struct pg_session *conn, const char *channel)
 {
     conn->events.on_notify(channel, "", conn->arg);
 }
 
-const char *fake_pg_asked(const struct pg_conn *conn)
+const char *fake_pg_asked(const struct pg_session *conn)
 {
     return conn->sql;
 }
 
-const char *fake_pg_failed(const struct pg_conn *conn)
+const char *fake_pg_failed(const struct pg_session *conn)
 {
     return conn->failed;
 }
 
-const char *fake_pg_session_sql(const struct pg_conn *conn)
+const char *fake_pg_session_sql(const struct pg_session *conn)
 {
     return conn->session_sql;
 }
 
-static void finish(struct pg_conn *conn, const PGresult *rows, const struct pg_error *error)
+static void finish(struct pg_session *conn, const PGresult *rows, const struct pg_error *error)
 {
     pg_done done = conn->done;
     conn->done = NULL;
@@ -64,7 +64,7 @@ static void finish(struct pg_conn *conn, const PGresult *rows, const struct pg_e
     done(rows, error, conn->done_arg);
 }
 
-void fake_pg_answer(struct pg_conn *conn, const char *cell)
+void fake_pg_answer(struct pg_session *conn, const char *cell)
 {
     PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
     PGresAttDesc column = {.name = (char[]){"cell"}};
@@ -77,7 +77,7 @@ void fake_pg_answer(struct pg_conn *conn, const char *cell)
     PQclear(rows);
 }
 
-void fake_pg_refuse(struct pg_conn *conn, const char *sqlstate, const char *text)
+void fake_pg_refuse(struct pg_session *conn, const char *sqlstate, const char *text)
 {
     struct pg_error error;
     snprintf(error.sqlstate, sizeof error.sqlstate, "%s", sqlstate);
@@ -85,12 +85,12 @@ void fake_pg_refuse(struct pg_conn *conn, const char *sqlstate, const char *text
     finish(conn, NULL, &error);
 }
 
-/* --- net/pg_conn.h --- */
+/* --- net/pg_session.h --- */
 
-struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
-                            const struct pg_conn_settings *settings,
-                            const struct pg_conn_events *events, void *arg, char *error,
-                            size_t error_size)
+struct pg_session *pg_session_new(struct loop *loop, struct resolver *resolver,
+                                  const struct pg_session_settings *settings,
+                                  const struct pg_session_events *events, void *arg, char *error,
+                                  size_t error_size)
 {
     (void)loop;
     (void)resolver;
@@ -105,34 +105,34 @@ struct pg_conn *pg_conn_new(struct loop *loop, struct resolver *resolver,
     return last;
 }
 
-void pg_conn_free(struct pg_conn *conn)
+void pg_session_free(struct pg_session *conn)
 {
     free(conn);
 }
 
-bool pg_conn_is_up(const struct pg_conn *conn)
+bool pg_session_is_up(const struct pg_session *conn)
 {
     return conn->up;
 }
 
-bool pg_conn_is_idle(const struct pg_conn *conn)
+bool pg_session_is_idle(const struct pg_session *conn)
 {
     return conn->up && !conn->done;
 }
 
-void pg_conn_query(struct pg_conn *conn, const char *sql, int count, const char *const *values,
-                   pg_done done, void *arg)
+void pg_session_query(struct pg_session *conn, const char *sql, int count,
+                      const char *const *values, pg_done done, void *arg)
 {
     (void)count;
     (void)values;
-    if (!pg_conn_is_idle(conn))
+    if (!pg_session_is_idle(conn))
         abort();
     snprintf(conn->sql, sizeof conn->sql, "%s", sql);
     conn->done = done;
     conn->done_arg = arg;
 }
 
-void pg_conn_fail(struct pg_conn *conn, const char *reason)
+void pg_session_fail(struct pg_session *conn, const char *reason)
 {
     snprintf(conn->failed, sizeof conn->failed, "%s", reason);
 }

@@ -10,7 +10,7 @@ struct fixture {
     struct service service;
     struct config config;
     struct election *election;
-    struct pg_conn *pg;
+    struct pg_session *pg;
     char story[256];
 };
 
