@@ -38,8 +38,11 @@ BEGIN
     EXCEPTION WHEN insufficient_privilege THEN
         RETURN; -- this role can't be told how events fare
     END;
-    active := ARRAY(SELECT l.objid FROM pg_locks l
-                     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = lock_key);
+    -- Advisory locks are a database's own, but pg_locks shows those of the whole server.
+    active := ARRAY(SELECT l.objid
+                      FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+                     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = lock_key
+                       AND d.datname = current_database());
     RETURN QUERY
     SELECT CASE WHEN f.well THEN 'ok' ELSE f.otherwise END, f.what,
            CASE WHEN f.well THEN f.good ELSE f.bad END,

@@ -335,6 +335,15 @@ def test_doctor(stack):
         stack.servers.postgres.start()
 
 
+def test_doctor_does_not_take_another_databases_relay_for_ours(make_stack):
+    other, stack = make_stack(), make_stack()
+    other.producer()
+    wait_for(lambda: "one mtc-producer is active" in other.ctl("doctor", status=None), 20,
+             "the other database has an active relay")
+    findings = {finding["what"]: finding for finding in asked(stack, "doctor", status=1)}
+    assert findings["relay"]["detail"] == "no mtc-producer is active"
+
+
 def test_doctor_without_anything(make_stack):
     """Nothing has been set up: each finding says what to do first."""
     stack = make_stack(plant=False)
