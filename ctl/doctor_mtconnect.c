@@ -1,6 +1,5 @@
 /* doctor_mtconnect.c - the MTConnect service, its API key and its clock; see doctor.h */
 #include "doctor.h"
-#include "base/secret.h"
 #include "base/xalloc.h"
 #include "net/http_plain.h"
 #include "suite/mtconnect.h"
@@ -53,15 +52,13 @@ static void judge_clock(struct doctor *doctor, double ahead_s)
 void doctor_mtconnect(struct doctor *doctor)
 {
     const struct config *config = doctor->ctl.config;
-    char error[256] = "", *key = NULL, *header = NULL;
-    if (*config->mtconnect_api_key_file &&
-        !(key = secret_read(config->mtconnect_api_key_file, error, sizeof error))) {
+    char error[256];
+    char *header = mtconnect_api_key_header(config->mtconnect_api_key_file, error, sizeof error);
+    if (*error) {
         doctor_find(doctor, FINDING_ILL, "API key",
                     "put it into mtconnect.api_key_file, readable for the programs", "%s", error);
         return;
     }
-    if (key)
-        header = xasprintf("X-API-Key: %s", key);
     char *machine = some_machine(doctor);
     char *url = mtconnect_cycle_time_url(config->mtconnect_base_url, machine);
     struct http_plain answer = http_plain_get(url, NULL, header,
@@ -71,6 +68,5 @@ void doctor_mtconnect(struct doctor *doctor)
     http_plain_free(&answer);
     free(machine);
     free(url);
-    free(key);
     free(header);
 }

@@ -49,13 +49,14 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
     flights_turn_all(&transit->flights, FLIGHT_MARKING, FLIGHT_MARKED);
     flights_trim(&transit->flights);
     int count = PQntuples(rows);
-    if (!transit->publisher || transit->old_tags) { /* lost meanwhile: they will be read again */
+    bool dropped = !transit->publisher || transit->old_tags;
+    if (dropped) { /* lost meanwhile: they will be read again */
         transit->old_tags = transit->flights.count > 0;
         count = 0;
     }
     for (int row = 0; row < count; row++)
         publish_row(transit, rows, row);
-    if (transit->asked && count == 0 && transit->flights.count == 0)
+    if (transit->asked && !dropped && count == 0 && transit->flights.count == 0)
         repeats_clear(&transit->repeats); /* all that was uncertain has been read again */
     transit->on_stepped(transit->asked, count, transit->arg);
 }

@@ -112,7 +112,11 @@ void hooks_free(struct hooks *hooks)
 {
     if (!hooks)
         return;
-    while (hooks->first)
-        drop(hooks->first);
+    struct entry *entry = hooks->first, *next;
+    for (; entry; entry = next) {
+        next = entry->next;
+        hook_free(entry->hook);
+        free(entry);
+    }
     free(hooks);
 }

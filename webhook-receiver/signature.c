@@ -117,11 +117,11 @@ static char *join_signed(const char *id, const char *timestamp, const char *body
     size_t id_len = id ? strlen(id) : 0, time_len = strlen(timestamp);
     char *text = xmalloc(id_len + time_len + len + 3), *at = text;
     if (id) {
-        memcpy(at, id, id_len);
+        memcpy(at, id, id_len); // NOLINT(bugprone-not-null-terminated-result): a part of a text
         at += id_len;
         *at++ = '.';
     }
-    memcpy(at, timestamp, time_len);
+    memcpy(at, timestamp, time_len); // NOLINT(bugprone-not-null-terminated-result): likewise
     at += time_len;
     *at++ = '.';
     memcpy(at, body, len);

@@ -34,7 +34,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         line[len - 5] = '\0';
         time_t then = curl_getdate(line, NULL);
         if (then > 0)
-            answer->clock_ahead_s = (double)then - (double)(utc_us() / 1000000);
+            answer->clock_ahead_s = (double)(then - utc_us() / 1000000);
     }
     return len;
 }

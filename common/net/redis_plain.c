@@ -9,9 +9,12 @@
 #include <stdlib.h>
 
 /* A refused password shows in the answer to PING. */
-static bool ping(redisContext *redis, const char *password, char *error, size_t error_size)
+static bool ping(redisContext *redis, const char *user, const char *password, char *error,
+                 size_t error_size)
 {
-    if (password)
+    if (password && user)
+        freeReplyObject(redisCommand(redis, "AUTH %s %s", user, password));
+    else if (password)
         freeReplyObject(redisCommand(redis, "AUTH %s", password));
     redisReply *reply = redisCommand(redis, "PING");
     bool ok = reply && reply->type != REDIS_REPLY_ERROR;
@@ -40,7 +43,7 @@ bool redis_plain_ping(const struct redis_conn_settings *settings, char *error, s
     if (redis->err || redisSetTimeout(redis, limit) != REDIS_OK)
         snprintf(error, error_size, "%s", redis->errstr);
     else
-        ok = ping(redis, password ? password : url.password, error, error_size);
+        ok = ping(redis, url.user, password ? password : url.password, error, error_size);
     redisFree(redis);
     redis_url_free(&url);
     free(password);

@@ -20,18 +20,23 @@ struct mtconnect {
 
 /* --- the API key --- */
 
+char *mtconnect_api_key_header(const char *path, char *error, size_t error_size)
+{
+    *error = '\0';
+    char *key = *path ? secret_read(path, error, error_size) : NULL;
+    char *header = key ? xasprintf("X-API-Key: %s", key) : NULL;
+    free(key);
+    return header;
+}
+
 /* On failure the key that was read before stays. */
 static bool read_api_key(struct mtconnect *mtconnect, char *error, size_t error_size)
 {
-    const char *path = mtconnect->settings.api_key_file;
-    if (!*path)
-        return true;
-    char *key = secret_read(path, error, error_size);
-    if (!key)
-        return false;
+    char *header = mtconnect_api_key_header(mtconnect->settings.api_key_file, error, error_size);
+    if (!header)
+        return !*error;
     free(mtconnect->api_key_header);
-    mtconnect->api_key_header = xasprintf("X-API-Key: %s", key);
-    free(key);
+    mtconnect->api_key_header = header;
     return true;
 }
 

@@ -73,7 +73,7 @@ bool mtconnect_register(struct mtconnect *mtconnect, const char *body, http_done
 enum mtconnect_class {
     MTCONNECT_TAKEN,   /* 2xx, and 409: this key was applied before */
     MTCONNECT_REFUSED, /* 3xx, 401, 403, 407: it does not want us, whatever we ask */
-    MTCONNECT_LATER,   /* no answer, 408, 425, 429, 5xx: the same may work later */
+    MTCONNECT_LATER,   /* no final answer, 408, 425, 429, 5xx: the same may work later */
     MTCONNECT_NEVER,   /* every other status: the same will never work */
 };
 
@@ -93,7 +93,15 @@ int64_t mtconnect_pause_ms(const struct mtconnect *mtconnect, const struct http_
 /* "HTTP 503", or "no answer: " and why. */
 void mtconnect_describe(const struct http_result *result, char *out, size_t size);
 
-/* base without trailing slashes, and path; caller frees. For who asks outside the loop. */
+/* --- for who asks outside the loop --- */
+
+/*
+ * The header with the API key of this file, as of now; caller frees. NULL if path is "" (error then
+ * is "" too), or with a message if it can't be read.
+ */
+char *mtconnect_api_key_header(const char *path, char *error, size_t error_size);
+
+/* base without trailing slashes, and path; caller frees. */
 char *mtconnect_url(const char *base_url, const char *path);
 char *mtconnect_cycle_time_url(const char *base_url, const char *machine);
 

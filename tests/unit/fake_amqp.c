@@ -232,6 +232,8 @@ uint64_t amqp_chan_publish(struct amqp_chan *chan, const char *exchange, amqp_by
         const amqp_table_entry_t *entry = &properties->headers.entries[i];
         if (entry->key.len == 6 && memcmp(entry->key.bytes, "reason", 6) == 0)
             copy(message->reason, sizeof message->reason, entry->value.value.bytes);
+        if (entry->key.len == 6 && memcmp(entry->key.bytes, "repeat", 6) == 0)
+            message->repeat = true;
     }
     return chan->next_tag++;
 }

@@ -15,6 +15,7 @@
 struct fake_message {
     uint64_t tag;
     char exchange[64], key[64], reason[128], body[128];
+    bool repeat; /* the header is there */
 };
 
 /* One connection, its channels in the order they were opened. */

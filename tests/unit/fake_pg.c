@@ -64,17 +64,29 @@ static void finish(struct pg_session *conn, const PGresult *rows, const struct p
     done(rows, error, conn->done_arg);
 }
 
+void fake_pg_answer_rows(struct pg_session *conn, int rows, int columns, const char *const *cells)
+{
+    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc *names = xcalloc((size_t)columns, sizeof *names);
+    char cell[256], name[] = "cell";
+    for (int column = 0; column < columns; column++)
+        names[column].name = name;
+    if (!result || !PQsetResultAttrs(result, columns, names))
+        out_of_memory(0);
+    for (int i = 0; i < rows * columns; i++) {
+        snprintf(cell, sizeof cell, "%s", cells[i] ? cells[i] : "");
+        if (!PQsetvalue(result, i / columns, i % columns, cells[i] ? cell : NULL,
+                        cells[i] ? (int)strlen(cell) : -1))
+            out_of_memory(0);
+    }
+    free(names);
+    finish(conn, result, NULL);
+    PQclear(result);
+}
+
 void fake_pg_answer(struct pg_session *conn, const char *cell)
 {
-    PGresult *rows = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-    PGresAttDesc column = {.name = (char[]){"cell"}};
-    char copy[64];
-    snprintf(copy, sizeof copy, "%s", cell);
-    if (!rows || !PQsetResultAttrs(rows, 1, &column) ||
-        !PQsetvalue(rows, 0, 0, copy, (int)strlen(copy)))
-        out_of_memory(0);
-    finish(conn, rows, NULL);
-    PQclear(rows);
+    fake_pg_answer_rows(conn, 1, 1, &cell);
 }
 
 void fake_pg_refuse(struct pg_session *conn, const char *sqlstate, const char *text)

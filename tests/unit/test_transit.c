@@ -1,0 +1,197 @@
+/* test_transit.c - producer/transit: what is read again is published as a repeat */
+#include "unit.h"
+#include "fake_amqp.h"
+#include "fake_pg.h"
+#include "transit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct fixture {
+    struct service service;
+    struct config config;
+    struct producer_metrics metrics;
+    struct election *election;
+    struct pg_session *pg;
+    struct amqp_conn *conn;
+    struct publisher *publisher;
+    struct transit *transit;
+    int published; /* by the last step */
+};
+
+static void on_elected(void *arg)
+{
+    (void)arg;
+}
+
+static void on_lost(bool was_active, const char *reason, void *arg)
+{
+    (void)was_active;
+    (void)reason;
+    (void)arg;
+}
+
+static void on_stepped(int asked, int count, void *arg)
+{
+    (void)asked;
+    ((struct fixture *)arg)->published = count;
+}
+
+static void on_publisher_lost(void *arg)
+{
+    transit_on_publisher_lost(((struct fixture *)arg)->transit);
+}
+
+static void on_confirmed(uint64_t tag, bool multiple, void *arg)
+{
+    transit_on_confirmed(((struct fixture *)arg)->transit, tag, multiple);
+}
+
+static void open_publisher(struct fixture *fixture)
+{
+    publisher_open(fixture->publisher);
+    transit_on_publisher_ready(fixture->transit, fixture->publisher);
+}
+
+static int set_up(void **state)
+{
+    static const struct election_settings settings = {
+        .lock = ELECTION_RELAY, .session_sql = "", .standby_poll_ms = 1000};
+    static const struct election_events events = {
+        .on_elected = on_elected, .on_lost = on_lost, .on_idle = on_elected};
+    static const struct publisher_events publisher_events = {.on_lost = on_publisher_lost,
+                                                             .on_confirmed = on_confirmed};
+    static struct fixture fixture;
+    char error[200];
+    memset(&fixture, 0, sizeof fixture);
+    assert_true(config_load(&fixture.config, NULL, error, sizeof error));
+    fixture.service.config = &fixture.config;
+    fixture.service.connection_name = "test";
+    fixture.service.loop = loop_new();
+    fixture.service.metrics = metrics_new();
+    producer_metrics_register(&fixture.metrics, fixture.service.metrics);
+    fixture.election = election_new(&fixture.service, &settings, &events, &fixture, error,
+                                    sizeof error);
+    fixture.pg = fake_pg();
+    fake_pg_up(fixture.pg);
+    fake_pg_answer(fixture.pg, "t");
+    fixture.transit = transit_new(fixture.election, &fixture.config, &fixture.metrics, on_stepped,
+                                  &fixture);
+    fixture.conn = fake_conn_new();
+    fixture.publisher = publisher_new(fixture.conn, "an event", &publisher_events, &fixture);
+    open_publisher(&fixture);
+    *state = &fixture;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *fixture = *state;
+    fake_conn_free(fixture->conn);
+    publisher_free(fixture->publisher);
+    election_free(fixture->election);
+    transit_free(fixture->transit);
+    metrics_free(fixture->service.metrics);
+    loop_free(fixture->service.loop);
+    config_free(&fixture->config);
+    return 0;
+}
+
+#define COLUMNS 12 /* of mtc.relay_step() */
+
+/* The answer to a step: the rows first .. first + count - 1. */
+static void answer(struct fixture *fixture, int first, int count)
+{
+    static const char *const kinds[COLUMNS] = {NULL,
+                                               "0193f6a2-7c11-7d41-8f3b-2c5e9d7a1b44",
+                                               "setup",
+                                               "SR-26",
+                                               "setup.started",
+                                               "/api/ext/setup",
+                                               "{}",
+                                               NULL,
+                                               NULL,
+                                               "1766923953",
+                                               "1766923953000000",
+                                               "f"};
+    const char *cells[8 * COLUMNS];
+    char ids[8][12];
+    for (int row = 0; row < count; row++) {
+        memcpy(&cells[(size_t)row * COLUMNS], kinds, sizeof kinds);
+        snprintf(ids[row], sizeof ids[row], "%d", first + row);
+        cells[(size_t)row * COLUMNS] = ids[row];
+    }
+    fake_pg_answer_rows(fixture->pg, count, COLUMNS, cells);
+}
+
+/* How many messages went out on the channel opened last, and how many of them as repeats. */
+static void expect_sent(struct fixture *fixture, int wanted, int wanted_repeats)
+{
+    const struct fake_message *messages;
+    struct amqp_chan *chan = fake_conn_channel(fixture->conn,
+                                               fake_conn_channels(fixture->conn) - 1);
+    int count = fake_published(chan, &messages), repeats = 0;
+    for (int i = 0; i < count; i++)
+        repeats += messages[i].repeat;
+    assert_int_equal(count, wanted);
+    assert_int_equal(repeats, wanted_repeats);
+}
+
+static void what_was_unconfirmed_comes_again_as_a_repeat(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 3);
+    expect_sent(fixture, 3, 0);
+    publisher_on_conn_down(fixture->publisher);
+    open_publisher(fixture);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 4); /* the fourth has never been out */
+    expect_sent(fixture, 4, 3);
+}
+
+/* The answer is thrown away, and must not take what is known of repeats along. */
+static void a_loss_under_a_read_forgets_no_repeat(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 3);
+    transit_step(fixture->transit, 10);
+    publisher_on_conn_down(fixture->publisher);
+    answer(fixture, 4, 2);
+    assert_int_equal(fixture->published, 0);
+    open_publisher(fixture);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 5);
+    expect_sent(fixture, 5, 3);
+}
+
+static void once_all_is_read_again_nothing_is_a_repeat(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 1);
+    publisher_on_conn_down(fixture->publisher);
+    open_publisher(fixture);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 1);
+    fake_confirm(fake_conn_channel(fixture->conn, 1), 1, false, true);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 0, 0); /* marked, and nothing more is there */
+    assert_true(transit_is_done(fixture->transit));
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 1); /* as if it were another: ids don't come twice */
+    expect_sent(fixture, 2, 1);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_unconfirmed_comes_again_as_a_repeat),
+        TEST(a_loss_under_a_read_forgets_no_repeat),
+        TEST(once_all_is_read_again_nothing_is_a_repeat),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
