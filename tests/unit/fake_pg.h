@@ -20,7 +20,7 @@ const char *fake_pg_asked(const struct pg_session *conn);  /* the statement unde
 const char *fake_pg_failed(const struct pg_session *conn); /* the reason given, or "" */
 const char *fake_pg_session_sql(const struct pg_session *conn);
 
-/* Ends the statement under way: with one cell, with rows of cells (NULL is NULL), or with an error. */
+/* Ends the statement under way: with one cell, with rows of cells, or with an error. */
 void fake_pg_answer(struct pg_session *conn, const char *cell);
 void fake_pg_answer_rows(struct pg_session *conn, int rows, int columns, const char *const *cells);
 void fake_pg_refuse(struct pg_session *conn, const char *sqlstate, const char *text);
