@@ -77,7 +77,7 @@ static uint64_t publish_event(struct publisher *publisher, const struct envelope
     if (tag)
         return tag;
     struct dead_letter letter = dead_letter_of(envelope, NULL);
-    return dead_letter_send_bare(publisher, &letter, NULL, NULL);
+    return dead_letter_send_bare(publisher, &letter, "", 0, NULL, NULL);
 }
 
 uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *publisher, bool repeat,

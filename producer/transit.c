@@ -22,6 +22,7 @@ struct transit {
     struct flights flights;
     struct repeats repeats;
     bool old_tags; /* the ring holds rows of a lost channel: they leave before new tags come in */
+    bool lost;     /* the channel was, since the step under way was sent */
     int asked;     /* rows the step under way asks for */
     int64_t confirmed_since_ms;
 };
@@ -49,8 +50,12 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
     flights_turn_all(&transit->flights, FLIGHT_MARKING, FLIGHT_MARKED);
     flights_trim(&transit->flights);
     int count = PQntuples(rows);
-    bool dropped = !transit->publisher || transit->old_tags;
-    if (dropped) { /* lost meanwhile: they will be read again */
+    /*
+     * If the channel was lost meanwhile, rows before these are to be read again, and they come first;
+     * even if there is another channel by now.
+     */
+    bool dropped = transit->lost || !transit->publisher || transit->old_tags;
+    if (dropped) {
         transit->old_tags = transit->flights.count > 0;
         count = 0;
     }
@@ -64,6 +69,7 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
 void transit_step(struct transit *transit, int max_rows)
 {
     transit->asked = max_rows;
+    transit->lost = false;
     flights_turn_all(&transit->flights, FLIGHT_CONFIRMED, FLIGHT_MARKING);
     char *confirmed = flights_array_of(&transit->flights, FLIGHT_MARKING);
     char *in_flight = flights_array_of(&transit->flights, FLIGHT_PUBLISHED);
@@ -134,6 +140,7 @@ void transit_on_publisher_lost(struct transit *transit)
 {
     struct flights *flights = &transit->flights;
     transit->publisher = NULL;
+    transit->lost = true;
     for (size_t i = 0; i < flights->count; i++) {
         const struct flight *flight = flights_at(flights, i);
         if (flight->state == FLIGHT_PUBLISHED)

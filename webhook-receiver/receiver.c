@@ -64,9 +64,12 @@ static void on_broker_closed(void *arg)
 
 static void on_idle(void *arg)
 {
-    const struct receiver *receiver = arg;
-    if (receiver->draining)
-        amqp_conn_close(receiver->broker, on_broker_closed, arg);
+    struct receiver *receiver = arg;
+    if (!receiver->draining)
+        return;
+    /* A web-hook on a kept-alive connection may still come: it is answered 503 from now on. */
+    publisher_on_conn_down(receiver->publisher);
+    amqp_conn_close(receiver->broker, on_broker_closed, arg);
 }
 
 void receiver_drain(void *state)
@@ -211,8 +214,8 @@ void receiver_stop(void *state)
     http_server_free(receiver->server);
     registration_free(receiver->registration);
     redis_conn_free(receiver->redis);
-    publisher_free(receiver->publisher);
     amqp_conn_free(receiver->broker);
+    publisher_free(receiver->publisher);
     machines_free(receiver->machines);
     hooks_free(receiver->hooks);
     secrets_clear(receiver->secrets);

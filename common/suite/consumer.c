@@ -247,7 +247,9 @@ void consumer_uncertain(struct consumer *consumer)
 
 void consumer_refused(struct consumer *consumer, const char *reason)
 {
-    if (consumer->applying && !consumer->applying->next) {
+    if (!consumer->applying)
+        return; /* its channel was lost meanwhile, and the broker has it back */
+    if (!consumer->applying->next) {
         struct delivery *delivery = consumer->applying;
         consumer->applying = NULL;
         bury(consumer, delivery, reason);

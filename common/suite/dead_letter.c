@@ -44,7 +44,7 @@ static const char *key_of(const struct dead_letter *letter)
 
 /* For a row written past mtc.emit(), which bounds every part: what is certain to fit. */
 uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_letter *letter,
-                               publisher_done done, void *arg)
+                               const void *body, size_t len, publisher_done done, void *arg)
 {
     struct envelope bare = {.event_id = letter->envelope->event_id,
                             .seq = letter->envelope->seq,
@@ -55,7 +55,7 @@ uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_le
     envelope_write(&bare, &message);
     envelope_add_text(&message, REASON,
                       "its headers do not fit into a message; see the outbox row");
-    return publisher_send(publisher, TOPOLOGY_DEAD, key_of(letter), &message.properties, "", 0,
+    return publisher_send(publisher, TOPOLOGY_DEAD, key_of(letter), &message.properties, body, len,
                           done, arg);
 }
 
@@ -66,7 +66,7 @@ uint64_t dead_letter_send(struct publisher *publisher, const struct dead_letter 
     write_headers(letter, &message);
     uint64_t tag = publisher_send(publisher, TOPOLOGY_DEAD, key_of(letter), &message.properties,
                                   body, len, done, arg);
-    return tag ? tag : dead_letter_send_bare(publisher, letter, done, arg);
+    return tag ? tag : dead_letter_send_bare(publisher, letter, body, len, done, arg);
 }
 
 /* CC and BCC would route the copy; a reason of somebody else's would hide ours. */

@@ -31,15 +31,15 @@ struct dead_letter dead_letter_of(const struct envelope *envelope, const char *r
 
 /*
  * Publishes to mtc.dead; to be called only while the publisher is ready. A letter whose headers do
- * not fit into a message goes with its event id, row and reason alone. done is called as in
- * publisher.h; returns the tag.
+ * not fit into a message goes with its event id, row, that reason and the body. done is called as
+ * in publisher.h; returns the tag.
  */
 uint64_t dead_letter_send(struct publisher *publisher, const struct dead_letter *letter,
                           const void *body, size_t len, publisher_done done, void *arg);
 
 /* For an event whose headers are known not to fit: what is certain to fit, as above. */
 uint64_t dead_letter_send_bare(struct publisher *publisher, const struct dead_letter *letter,
-                               publisher_done done, void *arg);
+                               const void *body, size_t len, publisher_done done, void *arg);
 
 /*
  * The same for a message that is no event: it keeps its own properties and headers, but those that

@@ -166,6 +166,23 @@ static void a_loss_under_a_read_forgets_no_repeat(void **state)
     expect_sent(fixture, 5, 3);
 }
 
+/* Rows 1 to 3 must not come after 4 and 5, which were read while they were on their way. */
+static void a_channel_lost_and_back_under_a_read_keeps_the_order(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 3);
+    transit_step(fixture->transit, 10);
+    publisher_on_conn_down(fixture->publisher);
+    open_publisher(fixture);
+    answer(fixture, 4, 2);
+    assert_int_equal(fixture->published, 0);
+    expect_sent(fixture, 0, 0);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 5);
+    expect_sent(fixture, 5, 3);
+}
+
 static void once_all_is_read_again_nothing_is_a_repeat(void **state)
 {
     struct fixture *fixture = *state;
@@ -191,6 +208,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(what_was_unconfirmed_comes_again_as_a_repeat),
         TEST(a_loss_under_a_read_forgets_no_repeat),
+        TEST(a_channel_lost_and_back_under_a_read_keeps_the_order),
         TEST(once_all_is_read_again_nothing_is_a_repeat),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
