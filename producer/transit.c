@@ -51,8 +51,8 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
     flights_trim(&transit->flights);
     int count = PQntuples(rows);
     /*
-     * If the channel was lost meanwhile, rows before these are to be read again, and they come first;
-     * even if there is another channel by now.
+     * If the channel was lost meanwhile, rows before these are to be read again, and they come
+     * first; even if there is another channel by now.
      */
     bool dropped = transit->lost || !transit->publisher || transit->old_tags;
     if (dropped) {
