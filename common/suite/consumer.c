@@ -182,11 +182,6 @@ void consumer_on_conn_down(struct consumer *consumer)
         publisher_on_conn_down(consumer->letters);
 }
 
-bool consumer_is_started(const struct consumer *consumer)
-{
-    return consumer->chan != NULL;
-}
-
 /* --- into PostgreSQL --- */
 
 const struct delivery *consumer_take(struct consumer *consumer)

@@ -62,7 +62,6 @@ void consumer_start(struct consumer *consumer, struct amqp_conn *conn);
 void consumer_stop(struct consumer *consumer);
 /* The connection is lost, or about to be closed: forgets everything. */
 void consumer_on_conn_down(struct consumer *consumer);
-bool consumer_is_started(const struct consumer *consumer);
 
 /*
  * The batch to be applied next, oldest first, or NULL: there is nothing, or a batch is under way.

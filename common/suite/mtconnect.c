@@ -217,11 +217,6 @@ void mtconnect_describe(const struct http_result *result, char *out, size_t size
         snprintf(out, size, "no answer: %s", result->error);
 }
 
-char *mtconnect_url(const char *base_url, const char *path)
-{
-    return xasprintf("%.*s%s", (int)trimmed_len(base_url), base_url, path);
-}
-
 char *mtconnect_cycle_time_url(const char *base_url, const char *machine)
 {
     char *escaped = http_escape(machine);

@@ -101,8 +101,7 @@ void mtconnect_describe(const struct http_result *result, char *out, size_t size
  */
 char *mtconnect_api_key_header(const char *path, char *error, size_t error_size);
 
-/* base without trailing slashes, and path; caller frees. */
-char *mtconnect_url(const char *base_url, const char *path);
+/* Caller frees. */
 char *mtconnect_cycle_time_url(const char *base_url, const char *machine);
 
 #endif

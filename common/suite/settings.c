@@ -50,18 +50,3 @@ struct mtconnect_settings settings_mtconnect(const struct config *config, const 
         .user_agent = user_agent,
     };
 }
-
-bool settings_read_api_key(const struct config *config, char **header, char *error,
-                           size_t error_size)
-{
-    const char *path = config->mtconnect_api_key_file;
-    if (!*path)
-        return true;
-    char *key = secret_read(path, error, error_size);
-    if (!key)
-        return false;
-    free(*header);
-    *header = xasprintf("X-API-Key: %s", key);
-    free(key);
-    return true;
-}

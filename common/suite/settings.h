@@ -17,12 +17,4 @@ struct pg_session_settings settings_pg(const struct config *config, const char *
 struct redis_conn_settings settings_redis(const struct config *config);
 struct mtconnect_settings settings_mtconnect(const struct config *config, const char *user_agent);
 
-/*
- * Reads the API key into a header line, "X-API-Key: ...", in place of the one in *header (owned by
- * the caller; NULL if no key is configured). False with a message if it can't be read: *header then
- * stays what it was.
- */
-bool settings_read_api_key(const struct config *config, char **header, char *error,
-                           size_t error_size);
-
 #endif

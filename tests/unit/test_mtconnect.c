@@ -96,8 +96,8 @@ static void urls_have_one_slash_and_no_surprise(void **state)
     (void)state;
     static const char *const bases[] = {"http://m:3000", "http://m:3000/", "http://m:3000///"};
     for (size_t i = 0; i < sizeof bases / sizeof bases[0]; i++) {
-        char *url = mtconnect_url(bases[i], "/api/ext/event");
-        assert_string_equal(url, "http://m:3000/api/ext/event");
+        char *url = mtconnect_cycle_time_url(bases[i], "K-16");
+        assert_string_equal(url, "http://m:3000/api/ext/machines/K-16/cycle-time");
         free(url);
     }
     char *url = mtconnect_cycle_time_url("http://m/", "SR 26/\xd0\x96?");
