@@ -191,7 +191,6 @@ static void spare_transfer(struct transfer *transfer)
         transfer->next->previous = transfer->previous;
     transfer->next = client->spare;
     client->spare = transfer;
-    client->under_way--;
 }
 
 static void set_request(struct transfer *transfer, const struct http_request *request)
@@ -290,6 +289,7 @@ static void finish(struct transfer *transfer, CURLcode code)
         .seconds = (double)total_us / 1e6,
     };
     forget_request(transfer);
+    transfer->client->under_way--; /* its place is free, for a repeat from inside the callback */
     transfer->done(&result, transfer->arg);
     if (transfer->body_room > 16384) { /* one large answer is no reason to keep its room for ever */
         free(transfer->body);
