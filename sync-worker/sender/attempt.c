@@ -108,7 +108,8 @@ static void start_head(struct attempts *attempts, struct lane *lane)
 {
     struct held *held = lane->first;
     struct sent_keys *sent_keys = attempts->settings.sent_keys;
-    if (hand_back_is_begun(attempts->settings.hand_back)) {
+    /* One that is no longer ours goes when its connection is told to be down. */
+    if (hand_back_is_begun(attempts->settings.hand_back) || !partition_owns(held)) {
         lane_still(lane);
         return;
     }

@@ -160,9 +160,8 @@ void judge_sent_before(struct judge *judge, struct lane *lane)
  */
 void judge_orphan(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
-    const struct judge_settings *settings = &judge->settings;
+    tell_breaker(judge, lane, result);
     struct held *held = lane_pop(lane);
-    breaker_tell(settings->breaker, evidence_of(result), 0, settings->lanes->count, mono_ms());
     if (verdict_of(result, true) == VERDICT_DELIVERED)
         judge->events.on_orphan_delivered(held, judge->arg);
     else
