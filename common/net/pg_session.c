@@ -182,6 +182,18 @@ static void poll_connect(struct pg_session *session)
     }
 }
 
+/* The last character may have been cut in two: a header or a document wants whole ones. */
+static void end_at_character(char *text)
+{
+    size_t len = strlen(text), at = len;
+    while (at > 0 && len - at < 3 && ((unsigned char)text[at - 1] & 0xc0) == 0x80)
+        at--;
+    unsigned char lead = at > 0 ? (unsigned char)text[at - 1] : 0;
+    size_t wanted = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 1;
+    if (wanted > 1 && len - at + 1 < wanted)
+        text[at - 1] = '\0';
+}
+
 static void tell_owner(struct pg_session *session, const PGresult *result, ExecStatusType status)
 {
     struct pg_error error;
@@ -192,6 +204,7 @@ static void tell_owner(struct pg_session *session, const PGresult *result, ExecS
     }
     snprintf(error.sqlstate, sizeof error.sqlstate, "%s", sqlstate ? sqlstate : "");
     snprintf(error.text, sizeof error.text, "%s", PQresultErrorMessage(result));
+    end_at_character(error.text);
     session->done(NULL, &error, session->done_arg);
 }
 
