@@ -36,6 +36,11 @@ void loop_stop(struct loop *loop)
     event_base_loopexit(loop->events, NULL);
 }
 
+void loop_break(struct loop *loop)
+{
+    event_base_loopbreak(loop->events);
+}
+
 struct event_base *loop_events(struct loop *loop)
 {
     return loop->events;

@@ -23,6 +23,9 @@ void loop_run(struct loop *loop);
 /* Ends loop_run() once the callbacks that are due by now have run. */
 void loop_stop(struct loop *loop);
 
+/* Ends loop_run() after the callback that is running now, whatever else is due. */
+void loop_break(struct loop *loop);
+
 /* For the network layer and the skeleton, which watch sockets and signals; nobody else needs it. */
 struct event_base *loop_events(struct loop *loop);
 

@@ -46,6 +46,7 @@ struct http_server {
     void *arg;
     unsigned port;
     struct http_exchange *open;
+    bool closing; /* no handler is called any more */
 };
 
 /* --- connections --- */
@@ -172,6 +173,8 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     if (exchange->progress == READING) {
+        if (server->closing)
+            return MHD_NO;
         exchange->progress = HANDLED;
         set_busy(server, connection, true);
         if (exchange->too_large)
@@ -264,7 +267,9 @@ void http_server_free(struct http_server *server)
 {
     if (!server)
         return;
-    /* libmicrohttpd refuses to stop with suspended connections. */
+    /* libmicrohttpd aborts when it is stopped with suspended connections: there must be no new
+     * ones. */
+    server->closing = true;
     for (struct http_exchange *exchange = server->open; exchange; exchange = exchange->next) {
         if (exchange->progress == SUSPENDED) {
             exchange->progress = ANSWERED;

@@ -134,7 +134,7 @@ static void on_drain_limit(void *arg)
     struct running *running = arg;
     log_error("not drained in time; ending anyway, the broker keeps what is open");
     running->failed = true;
-    loop_stop(running->service.loop);
+    loop_break(running->service.loop);
 }
 
 static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
@@ -144,7 +144,7 @@ static void on_terminate(evutil_socket_t signal_number, short what, void *arg)
     if (running->draining) {
         log_warn("second signal; ending at once", LF_I("signal", signal_number));
         running->failed = true;
-        loop_stop(running->service.loop);
+        loop_break(running->service.loop);
         return;
     }
     log_info("draining", LF_I("signal", signal_number));

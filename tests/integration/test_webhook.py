@@ -1,7 +1,9 @@
 """mtc-receiver: keys, the broker and Redis in trouble, the flag, and who is served while others are
 slow."""
 import concurrent.futures
+import http.client
 import json
+import signal
 import socket
 import time
 import uuid
@@ -312,3 +314,33 @@ def test_sigterm_answers_what_is_under_way(stack):
             stack.servers.redis.process.thaw()
         assert answer.result(20) == 202
     assert receiver.child.wait(20) == 0
+
+
+def pour(stack):
+    """Web-hooks over one kept-alive connection, one after the other, until it ends."""
+    connection = http.client.HTTPConnection("127.0.0.1", stack.hook_port, timeout=10)
+    body = json.dumps(GOOD).encode()
+    try:
+        while True:
+            key = str(uuid.uuid4())
+            connection.request("POST", "/api/hooks/cycle-time", body,
+                               {"Content-Type": "application/json", "X-Idempotency-Key": key,
+                                **sign(body, key)})
+            connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+
+
+def test_a_second_signal_ends_it_in_order_though_web_hooks_keep_coming(stack):
+    """Requests that arrive in the last moment are not begun: libmicrohttpd would abort."""
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        for _ in range(5):
+            receiver = stack.receiver().wait_ready()
+            senders = [pool.submit(pour, stack) for _ in range(24)]
+            wait_for(lambda: stack.servers.rabbit.queues(stack.name)["mtc.cycle-times"]
+                     .get("messages", 0) > 0, 20, "web-hooks are taken")
+            receiver.send(signal.SIGTERM)
+            receiver.send(signal.SIGTERM)
+            assert receiver.child.wait(20) in (0, 1)  # drained or not, but not killed by a signal
+            for sender in senders:
+                sender.result(20)
