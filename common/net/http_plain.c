@@ -33,8 +33,9 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         memcpy(line, data + 5, len - 5);
         line[len - 5] = '\0';
         time_t then = curl_getdate(line, NULL);
+        int64_t ahead_s = then - utc_us() / 1000000;
         if (then > 0)
-            answer->clock_ahead_s = (double)(then - utc_us() / 1000000);
+            answer->clock_ahead_s = (double)ahead_s;
     }
     return len;
 }

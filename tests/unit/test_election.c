@@ -16,7 +16,8 @@ struct fixture {
 
 static void add(struct fixture *fixture, const char *word)
 {
-    strcat(fixture->story, word);
+    size_t len = strlen(fixture->story);
+    snprintf(fixture->story + len, sizeof fixture->story - len, "%s", word);
 }
 
 static void on_elected(void *arg)
