@@ -55,8 +55,10 @@ def test_notify_only_while_asleep(stack):
         with stack.connect() as pg:
             return pg.execute("SELECT asleep_until < now() FROM mtc.relay").fetchone()[0]
     assert awake() is False
-    writers = Writers(stack, add_machines(stack, 8), 4000, threads=4, rate=1500).start()
-    wait_for(awake, 10, "a busy relay reads by itself")
+    # It takes one second of many small reads, which a slow machine doesn't give at once.
+    writers = Writers(stack, add_machines(stack, 8), 90000, threads=4, rate=1500).start()
+    wait_for(awake, 60, "a busy relay reads by itself")
+    writers.stop()
     writers.join()
     stack.wait_settled()
     wait_for(lambda: not awake(), 10, "asleep again")

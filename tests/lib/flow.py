@@ -20,7 +20,7 @@ class Writers:
 
     def __init__(self, stack, machines, events, threads=2, rate=None):
         self.stack, self.rate = stack, rate
-        self.errors, self.slowest = [], 0.0
+        self.errors, self.slowest, self.stopped = [], 0.0, False
         shares = [machines[i::threads] for i in range(threads)]
         self.threads = [threading.Thread(target=self.write, args=(share, events // threads),
                                          daemon=True) for share in shares]
@@ -35,6 +35,8 @@ class Writers:
             with self.stack.connect() as pg:
                 begun = time.monotonic()
                 for n in range(events):
+                    if self.stopped:
+                        return
                     at = time.monotonic()
                     pg.execute("SELECT mtc.emit('setup', %s, 'setup.started', "
                                "json_build_object('n', %s::int))", (machines[n % len(machines)], n))
@@ -45,6 +47,9 @@ class Writers:
                             time.sleep(ahead)  # the pace of the shop, not a wait for anything
         except Exception as error:  # handed to the test, which looks at errors
             self.errors.append(error)
+
+    def stop(self):
+        self.stopped = True
 
     def is_alive(self):
         return any(thread.is_alive() for thread in self.threads)
