@@ -58,6 +58,15 @@ static int run_verb(const struct verb *verb, const char *config_path, int argc, 
     return status;
 }
 
+/* What was to be printed and could not be, on a full disk for one, is not "done". */
+static int status_of_output(int status)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "mtcctl: standard output could not be written\n");
+    return status ? status : 1;
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -78,7 +87,7 @@ int main(int argc, char **argv)
         return usage(stderr);
     for (size_t i = 0; i < VERBS; i++) {
         if (strcmp(verbs[i].name, argv[optind]) == 0)
-            return run_verb(&verbs[i], config_path, argc - optind, argv + optind);
+            return status_of_output(run_verb(&verbs[i], config_path, argc - optind, argv + optind));
     }
     fprintf(stderr, "mtcctl: there is no verb \"%s\"; try 'mtcctl --help'\n", argv[optind]);
     return 2;

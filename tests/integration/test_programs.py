@@ -139,3 +139,12 @@ def test_the_reference_is_current(verb, document):
     text = (ROOT / document).read_text()
     assert status == 0
     assert out.strip() in text, f"{document}: print it anew with mtcctl {verb}"
+
+
+@pytest.mark.parametrize("words", [["options"], ["metrics", "--json"]])
+def test_what_cannot_be_printed_is_no_success(words):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run([BUILD / "mtcctl", *words], stdout=full, stderr=subprocess.PIPE,
+                              text=True, env=ENVIRONMENT, timeout=20, check=False)
+    assert done.returncode == 1
+    assert "standard output could not be written" in done.stderr
