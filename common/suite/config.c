@@ -195,9 +195,11 @@ static bool load_file(struct config *config, const char *path, const struct fail
     config_t file;
     config_init(&file);
     bool ok = true;
+    errno = 0; /* libconfig refuses a directory by itself: no call has failed then */
     if (!config_read_file(&file, path)) {
         if (config_error_type(&file) == CONFIG_ERR_FILE_IO)
-            ok = fail(failure, "%s: cannot be read: %s", path, strerror(errno));
+            ok = fail(failure, "%s: cannot be read: %s", path,
+                      errno ? strerror(errno) : "it is not a file");
         else
             ok = fail(failure, "%s:%d: %s",
                       config_error_file(&file) ? config_error_file(&file) : path,

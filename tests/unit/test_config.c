@@ -57,11 +57,27 @@ static void lists_are_read_in_seconds(void **state)
     }
 }
 
+static void what_cannot_be_read_is_named_with_its_reason(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {{"/nowhere/mtc.conf", "No such file or directory"},
+                                           {"/tmp", "it is not a file"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config config;
+        char error[512], wanted[128];
+        snprintf(wanted, sizeof wanted, "%s: cannot be read: %s", cases[i][0], cases[i][1]);
+        assert_false(config_load(&config, cases[i][0], error, sizeof error));
+        assert_string_equal(error, wanted);
+        config_free(&config);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_has_a_good_default_and_a_unique_name),
         cmocka_unit_test(lists_are_read_in_seconds),
+        cmocka_unit_test(what_cannot_be_read_is_named_with_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
