@@ -89,7 +89,7 @@ static bool count_broker(struct audit *audit)
         json_decref(queue);
     }
     if (!known) { /* then the senders themselves know */
-        json_t *programs = programs_ask(audit->ctl.config);
+        json_t *programs = programs_ask(&audit->ctl);
         size_t i;
         json_t *told;
         json_array_foreach (programs, i, told) {

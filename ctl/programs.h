@@ -1,10 +1,11 @@
 /*
- * programs.h - the running programs, as their /metrics and /readyz tell of them
+ * programs.h - the running programs, as they tell of themselves: through the broker, or by /metrics
+ * and /readyz
  */
 #ifndef MTC_PROGRAMS_H
 #define MTC_PROGRAMS_H
 
-#include "suite/config.h"
+#include "ctl.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -17,10 +18,12 @@ const char *program_address(const struct config *config, const char *program);
 void program_url(const char *address, const char *path, char *out, size_t size);
 
 /*
- * Asks all of them (ctl.programs, or each program's own address). An array of objects: address,
- * program ("" if it did not answer), ready (why not, or true), and what matters of its metrics.
- * Caller frees.
+ * Asks all of them: at ctl.programs, if that is set; else through the broker (which ctl must have
+ * connected to; presence.h), and each kind of program of which none answered at its own listen
+ * address on this machine. An array of objects: program ("" if it did not answer), worker (if it is
+ * known), address (where it serves /metrics), ready (why not, or true), and what matters of its
+ * metrics. Caller frees.
  */
-json_t *programs_ask(const struct config *config);
+json_t *programs_ask(struct ctl *ctl);
 
 #endif

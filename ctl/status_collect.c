@@ -114,6 +114,6 @@ json_t *status_collect(struct ctl *ctl)
                                utc_format(utc_us(), now));
     add_postgres(ctl, status);
     add_rabbitmq(ctl, status);
-    json_object_set_new(status, "programs", programs_ask(ctl->config));
+    json_object_set_new(status, "programs", programs_ask(ctl));
     return status;
 }

@@ -109,8 +109,9 @@ static void print_programs(const json_t *programs)
     json_array_foreach (programs, i, told) {
         const json_t *ready = json_object_get(told, "ready");
         const char *program = json_string_value(json_object_get(told, "program"));
+        const char *worker = json_string_value(json_object_get(told, "worker"));
         printf("  %-10s %-22s %s", *program ? program : "?",
-               json_string_value(json_object_get(told, "address")),
+               worker ? worker : json_string_value(json_object_get(told, "address")),
                json_is_true(ready) ? "ready" : json_string_value(ready));
         const char *name;
         json_t *value;

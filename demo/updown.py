@@ -39,7 +39,6 @@ def up():
                     stack.sender("sender-1"), stack.sender("sender-2"),
                     stack.scheduler("scheduler-1"), stack.receiver("receiver-1")):
         service.wait_ready()
-    stack.write_config({"ctl__programs": f'"{stack.programs()}"'})
     # In the order in which they are to be ended.
     processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd,
                  servers.redis.process]

@@ -23,6 +23,7 @@ struct producer {
 static void on_up(void *arg)
 {
     struct producer *producer = arg;
+    presence_on_conn_up(producer->service->presence, producer->conn);
     publisher_declare_and_open(producer->publisher,
                                (int)producer->service->config->topology_partitions);
 }

@@ -36,6 +36,7 @@ struct receiver {
 static void on_broker_up(void *arg)
 {
     const struct receiver *receiver = arg;
+    presence_on_conn_up(receiver->service->presence, receiver->broker);
     publisher_declare_and_open(receiver->publisher,
                                (int)receiver->service->config->topology_partitions);
 }

@@ -15,12 +15,15 @@
 #include <amqp_tcp_socket.h>
 #endif
 
-enum { CHANNEL_GET = 1, CHANNEL_PUBLISH = 2, CHANNEL_LOOK = 3 };
+enum { CHANNEL_GET = 1, CHANNEL_PUBLISH = 2, CHANNEL_LOOK = 3, CHANNEL_ASK = 4 };
+
+#define REPLY_TO "amq.rabbitmq.reply-to"
 
 struct amqp_plain {
     amqp_connection_state_t conn;
     int64_t timeout_ms;
-    bool publishing, looking; /* the channel is open */
+    bool publishing, looking, asking; /* the channel is open */
+    unsigned questions;               /* asked so far: what an answer is told by */
     char error[320], version[32];
 };
 
@@ -161,6 +164,14 @@ static bool open_channel(struct amqp_plain *plain, int channel, bool *is_open)
     return *is_open;
 }
 
+/* The broker has closed the channel: it is opened again when it is needed. */
+static void close_ok(struct amqp_plain *plain, int channel, bool *is_open)
+{
+    amqp_channel_close_ok_t ok = {0};
+    amqp_send_method(plain->conn, (amqp_channel_t)channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
+    *is_open = false;
+}
+
 /* A passive declare that finds nothing closes the channel: 404. */
 static bool is_missing(struct amqp_plain *plain, amqp_rpc_reply_t reply)
 {
@@ -168,9 +179,7 @@ static bool is_missing(struct amqp_plain *plain, amqp_rpc_reply_t reply)
         reply.reply.id != AMQP_CHANNEL_CLOSE_METHOD)
         return false;
     int code = ((const amqp_channel_close_t *)reply.reply.decoded)->reply_code;
-    amqp_channel_close_ok_t ok = {0};
-    amqp_send_method(plain->conn, CHANNEL_LOOK, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok);
-    plain->looking = false;
+    close_ok(plain, CHANNEL_LOOK, &plain->looking);
     return code == AMQP_NOT_FOUND;
 }
 
@@ -287,6 +296,105 @@ bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const ch
         return false;
     }
     return wait_confirm(plain);
+}
+
+/* --- scatter and gather --- */
+
+static bool open_for_answers(struct amqp_plain *plain)
+{
+    if (plain->asking)
+        return true;
+    if (!open_channel(plain, CHANNEL_ASK, &plain->asking))
+        return false;
+    amqp_basic_consume(plain->conn, CHANNEL_ASK, amqp_text(REPLY_TO), amqp_empty_bytes, 0, 1, 0,
+                       amqp_empty_table);
+    plain->asking = last_is_good(plain, "listening for answers");
+    return plain->asking;
+}
+
+/* An answer to an earlier question may come late. */
+static void take_answer(const struct amqp_plain *plain, const amqp_message_t *answer,
+                        amqp_plain_answer on_answer, void *arg)
+{
+    char number[16];
+    snprintf(number, sizeof number, "%u", plain->questions);
+    if (answer->properties._flags & AMQP_BASIC_CORRELATION_ID_FLAG &&
+        amqp_bytes_equal_text(answer->properties.correlation_id, number))
+        on_answer(answer, arg);
+}
+
+/* 1: go on, 0: no more will come, -1: failed. */
+static int take_frame(struct amqp_plain *plain, const amqp_frame_t *frame,
+                      amqp_plain_answer on_answer, void *arg)
+{
+    if (frame->frame_type != AMQP_FRAME_METHOD || frame->channel != CHANNEL_ASK)
+        return 1;
+    amqp_method_number_t method = frame->payload.method.id;
+    if (method != AMQP_BASIC_DELIVER_METHOD && method != AMQP_BASIC_RETURN_METHOD) {
+        is_good(plain,
+                (amqp_rpc_reply_t){.reply_type = AMQP_RESPONSE_SERVER_EXCEPTION,
+                                   .reply = frame->payload.method},
+                "asking the programs");
+        close_ok(plain, CHANNEL_ASK, &plain->asking);
+        return -1;
+    }
+    amqp_message_t content;
+    if (!is_good(plain, amqp_read_message(plain->conn, CHANNEL_ASK, &content, 0), "an answer"))
+        return -1;
+    if (method == AMQP_BASIC_DELIVER_METHOD)
+        take_answer(plain, &content, on_answer, arg);
+    amqp_destroy_message(&content);
+    return method == AMQP_BASIC_DELIVER_METHOD; /* a question that comes back has no listener */
+}
+
+static bool gather(struct amqp_plain *plain, const struct amqp_plain_question *question,
+                   amqp_plain_answer on_answer, void *arg)
+{
+    int64_t limit = mono_ms() + question->limit_ms, quiet = mono_ms() + question->quiet_ms;
+    for (;;) {
+        amqp_frame_t frame;
+        int64_t left = (quiet < limit ? quiet : limit) - mono_ms();
+        struct timeval wait = ms_to_timeval(left > 0 ? left : 0);
+        amqp_maybe_release_buffers_on_channel(plain->conn, CHANNEL_ASK);
+        int status = left > 0 ? amqp_simple_wait_frame_noblock(plain->conn, &frame, &wait)
+                              : AMQP_STATUS_TIMEOUT;
+        if (status == AMQP_STATUS_TIMEOUT)
+            return true;
+        if (status != AMQP_STATUS_OK) {
+            snprintf(plain->error, sizeof plain->error, "waiting for answers: %s",
+                     amqp_error_string2(status));
+            return false;
+        }
+        int more = take_frame(plain, &frame, on_answer, arg);
+        if (more <= 0)
+            return more == 0;
+        quiet = mono_ms() + question->quiet_ms;
+    }
+}
+
+bool amqp_plain_ask(struct amqp_plain *plain, const struct amqp_plain_question *question,
+                    amqp_plain_answer on_answer, void *arg)
+{
+    bool exists;
+    if (!amqp_plain_exchange_exists(plain, question->exchange, &exists))
+        return false;
+    if (!exists)
+        return true;
+    if (!open_for_answers(plain))
+        return false;
+    char number[16];
+    snprintf(number, sizeof number, "%u", ++plain->questions);
+    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_REPLY_TO_FLAG |
+                                                    AMQP_BASIC_CORRELATION_ID_FLAG,
+                                          .reply_to = amqp_text(REPLY_TO),
+                                          .correlation_id = amqp_text(number)};
+    int status = amqp_basic_publish(plain->conn, CHANNEL_ASK, amqp_text(question->exchange),
+                                    amqp_empty_bytes, 1, 0, &properties, amqp_empty_bytes);
+    if (status != AMQP_STATUS_OK) {
+        snprintf(plain->error, sizeof plain->error, "asking: %s", amqp_error_string2(status));
+        return false;
+    }
+    return gather(plain, question, on_answer, arg);
 }
 
 bool amqp_plain_purge(struct amqp_plain *plain, const char *queue)

@@ -42,6 +42,20 @@ bool amqp_plain_ack(struct amqp_plain *plain, uint64_t tag);
 /* Returns when the broker has confirmed; false as well if no queue took it. */
 bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const char *key,
                         const amqp_basic_properties_t *properties, amqp_bytes_t body);
+
+struct amqp_plain_question {
+    const char *exchange; /* a fanout exchange; that it is missing means that nobody is there */
+    int64_t quiet_ms;     /* the last answer has come when there was none for so long */
+    int64_t limit_ms;     /* longest it may take in all */
+};
+/*
+ * Scatter and gather: publishes an empty message to all who listen at the exchange, and calls
+ * on_answer for each direct reply. Nobody knows how many there will be, hence quiet_ms; if nobody
+ * listens, it returns at once. False if it could not ask; answers may have come all the same.
+ */
+typedef void (*amqp_plain_answer)(const amqp_message_t *answer, void *arg);
+bool amqp_plain_ask(struct amqp_plain *plain, const struct amqp_plain_question *question,
+                    amqp_plain_answer on_answer, void *arg);
 bool amqp_plain_purge(struct amqp_plain *plain, const char *queue);
 
 #endif

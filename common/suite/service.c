@@ -226,6 +226,17 @@ static void watch_signals(struct running *running)
     running->drain_limit = timer_new(running->service.loop, on_drain_limit, running);
 }
 
+static void announce(struct running *running, const char *address)
+{
+    struct presence_settings settings = {.program = running->description->name,
+                                         .worker = running->worker_name,
+                                         .listen = address,
+                                         .metrics = running->service.metrics,
+                                         .ready = is_ready,
+                                         .arg = running};
+    running->service.presence = presence_new(&settings);
+}
+
 static bool start(struct running *running)
 {
     struct service *service = &running->service;
@@ -241,6 +252,8 @@ static bool start(struct running *running)
     const char *address = *(char *const *)((char *)&running->config +
                                            running->description->listen_option);
     bool brief = running->description->is_brief && running->description->is_brief(service->choices);
+    if (!brief)
+        announce(running, address);
     if (*address && !brief) {
         char error[256];
         running->admin = admin_new(service->loop, address, service->metrics, is_ready, running,
@@ -259,6 +272,7 @@ static void stop(struct running *running)
     admin_free(running->admin); /* first: it asks the program whether it is ready */
     if (running->state)
         running->description->stop(running->state);
+    presence_free(running->service.presence);
     for (int i = 0; i < 3; i++) {
         if (running->signals[i])
             event_free(running->signals[i]);

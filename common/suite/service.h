@@ -2,7 +2,8 @@
  * service.h - the one skeleton of all programs
  *
  * A program's main.c is a description and a call of service_main(), which owns options,
- * configuration, logging, the event loop, signals, /healthz, /readyz and /metrics:
+ * configuration, logging, the event loop, signals, /healthz, /readyz and /metrics, and the answer
+ * to mtcctl's question who is there (presence.h):
  *
  *   SIGTERM, SIGINT  drain: the program finishes what it has in hand and calls service_drained();
  *                    after 30 s, or at a second signal, it is ended all the same (nothing is lost
@@ -18,6 +19,7 @@
 #include "base/timer.h"
 #include "net/resolve.h"
 #include "suite/config.h"
+#include "suite/presence.h"
 
 #include <stdbool.h>
 
@@ -26,6 +28,7 @@ struct service { /* borrowed by the program for its whole life */
     struct resolver *resolver;
     const struct config *config;
     struct metrics *metrics;
+    struct presence *presence; /* told of each connection to the broker; NULL: it has none */
     const char *worker_name;
     const char *connection_name; /* "<program> <worker name>", for management UIs */
     const void *choices;         /* what the program's own switches chose; see below */

@@ -10,6 +10,9 @@
  *                   (mtcctl pause)
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
+ * One more is declared by presence.h, since it serves who is there before all of this is:
+ * mtc.programs, with a queue a program.
+ *
  * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed
  * by declaring, and an upgrade in place must go on working); only a missing one is made, with
  * arguments for the broker's version: RabbitMQ 4 drops, or dead-letters, a message after 20

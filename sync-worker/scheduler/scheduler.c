@@ -160,6 +160,7 @@ static void on_declared(const char *error, void *arg)
 static void on_amqp_up(void *arg)
 {
     struct scheduler *scheduler = arg;
+    presence_on_conn_up(scheduler->service->presence, scheduler->conn);
     scheduler->topology = topology_declare(scheduler->conn,
                                            (int)scheduler->service->config->topology_partitions,
                                            on_declared, scheduler);

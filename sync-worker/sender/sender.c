@@ -69,6 +69,7 @@ static void on_channel_lost(const struct partition *partition, void *arg)
 static void on_conn_up(void *arg)
 {
     struct parts *parts = arg;
+    presence_on_conn_up(parts->service->presence, parts->conn);
     if (!hand_back_is_draining(parts->hand_back))
         publisher_declare_and_open(parts->publisher,
                                    (int)parts->service->config->topology_partitions);

@@ -169,14 +169,9 @@ class Stack:
         self.sim.start()
         return self
 
-    def programs(self):
-        return ",".join(f"127.0.0.1:{service.metrics_port}"
-                        for service in self.services if service.is_running())
-
     def ctl(self, *words, status=0):
-        env = dict(ENVIRONMENT, MTC_CTL_PROGRAMS=self.programs())
         done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words],
-                              capture_output=True, text=True, env=env, timeout=120)
+                              capture_output=True, text=True, env=ENVIRONMENT, timeout=120)
         assert (status is None or done.returncode == status), (words, done.returncode, done.stdout,
                                                                done.stderr)
         return done.stdout + done.stderr

@@ -128,10 +128,21 @@ void fake_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack)
 void fake_deliver(struct amqp_chan *chan, uint64_t tag, const char *body)
 {
     amqp_basic_properties_t properties = {._flags = 0};
+    fake_deliver_with(chan, tag, &properties, body);
+}
+
+void fake_deliver_with(struct amqp_chan *chan, uint64_t tag, amqp_basic_properties_t *properties,
+                       const char *body)
+{
     struct amqp_incoming incoming = {
-        .delivery_tag = tag, .properties = &properties, .body = xstrdup(body), .len = strlen(body)};
+        .delivery_tag = tag, .properties = properties, .body = xstrdup(body), .len = strlen(body)};
     chan->events.on_delivery(chan, &incoming, chan->arg);
     free(incoming.body);
+}
+
+void fake_cancel(struct amqp_chan *chan)
+{
+    chan->events.on_cancelled(chan, chan->arg);
 }
 
 void fake_return(struct amqp_chan *chan, int code, const char *text)

@@ -36,6 +36,9 @@ bool fake_is_closing(const struct amqp_chan *chan);
 void fake_answer(struct amqp_conn *conn); /* good answers to all calls, until there are none */
 void fake_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack);
 void fake_deliver(struct amqp_chan *chan, uint64_t tag, const char *body);
+void fake_deliver_with(struct amqp_chan *chan, uint64_t tag, amqp_basic_properties_t *properties,
+                       const char *body);
+void fake_cancel(struct amqp_chan *chan);
 void fake_return(struct amqp_chan *chan, int code, const char *text);
 void fake_close(struct amqp_chan *chan, int code, const char *text);
 
