@@ -137,4 +137,6 @@ void pg_address_parameters(const struct pg_address *address, const char *passwor
         add(out, "application_name", application_name);
     add(out, "hostaddr", address->found);
     add(out, "password", password);
+    /* JSON is UTF-8 (RFC 8259), whatever the database or the environment says. */
+    add(out, "client_encoding", "UTF8");
 }

@@ -36,7 +36,7 @@ struct pg_parameters { /* for PQconnectStartParams(); borrowed from the address 
 
 /*
  * The parameters of an attempt, after the names have been looked up. password (NULL: the one in the
- * string, if any) wins over the string's; application_name does not.
+ * string, if any) wins over the string's; application_name does not. The session speaks UTF-8.
  */
 void pg_address_parameters(const struct pg_address *address, const char *password,
                            const char *application_name, struct pg_parameters *out);

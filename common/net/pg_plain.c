@@ -38,10 +38,14 @@ struct pg_plain *pg_plain_connect(const struct pg_session_settings *settings, ch
     }
     char seconds[16];
     snprintf(seconds, sizeof seconds, "%d", (int)(settings->connect_timeout_ms / 1000 + 2));
-    const char *keys[] = {"fallback_application_name", "connect_timeout", "dbname",
-                          password ? "password" : NULL, NULL};
-    const char *values[] = {settings->application_name, seconds, settings->conninfo, password,
-                            NULL};
+    const char *keys[] = {"fallback_application_name",
+                          "connect_timeout",
+                          "dbname",
+                          "client_encoding",
+                          password ? "password" : NULL,
+                          NULL};
+    const char *values[] = {
+        settings->application_name, seconds, settings->conninfo, "UTF8", password, NULL};
     PGconn *pg = PQconnectdbParams(keys, values, 1);
     free(password);
     if (PQstatus(pg) != CONNECTION_OK) {
