@@ -12,6 +12,7 @@
 #include "suite/settings.h"
 #include "suite/topology.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +22,34 @@ struct ledger {
     const struct producer_metrics *metrics;
     struct pg_session *pg;
     struct consumer *consumer;
+    char *body;       /* of the message being applied, if it is alone; owned */
+    char reason[512]; /* why it was refused */
 };
 
 static void pump(struct ledger *ledger);
+
+/* What could be applied of a refused message is, and the message goes to the dead letters. */
+static void on_salvaged(const PGresult *rows, const struct pg_error *error, void *arg)
+{
+    struct ledger *ledger = arg;
+    if (error && !pg_error_is_data(error)) {
+        pg_session_fail(ledger->pg, error->text);
+        return;
+    }
+    if (!error)
+        metric_add(ledger->metrics->outcomes, strtod(PQgetvalue(rows, 0, 0), NULL));
+    if (consumer_is_applying(ledger->consumer))
+        consumer_refused(ledger->consumer, ledger->reason);
+    pump(ledger);
+}
+
+static void salvage(struct ledger *ledger, const char *reason)
+{
+    const char *values[] = {ledger->body};
+    snprintf(ledger->reason, sizeof ledger->reason, "%s", reason);
+    pg_session_query(ledger->pg, "SELECT mtc.apply_readable_outcomes($1)", 1, values, on_salvaged,
+                     ledger);
+}
 
 static void on_applied(const PGresult *rows, const struct pg_error *error, void *arg)
 {
@@ -31,6 +57,10 @@ static void on_applied(const PGresult *rows, const struct pg_error *error, void 
     bool is_data = error && pg_error_is_data(error);
     if (error && !is_data) {
         pg_session_fail(ledger->pg, error->text); /* on_pg_down follows */
+        return;
+    }
+    if (is_data && ledger->body) {
+        salvage(ledger, error->text);
         return;
     }
     if (!error)
@@ -87,7 +117,10 @@ static void pump(struct ledger *ledger)
     char *joined = join(batches);
     const char *values[] = {joined};
     pg_session_query(ledger->pg, "SELECT mtc.apply_outcomes($1)", 1, values, on_applied, ledger);
-    free(joined);
+    free(ledger->body);
+    ledger->body = batches->next ? NULL : joined;
+    if (!ledger->body)
+        free(joined);
 }
 
 /* --- what the consumer tells --- */
@@ -182,5 +215,6 @@ void ledger_free(struct ledger *ledger)
         return;
     pg_session_free(ledger->pg);
     consumer_free(ledger->consumer);
+    free(ledger->body);
     free(ledger);
 }

@@ -15,7 +15,7 @@
 
 #define STATEMENT_LIMIT_MS 30000
 
-enum pg_state { PG_WAITING, PG_RESOLVING, PG_SESSIONECTING, PG_PREPARING, PG_UP };
+enum pg_state { PG_WAITING, PG_RESOLVING, PG_CONNECTING, PG_PREPARING, PG_UP };
 
 struct pg_session {
     struct loop *loop;
@@ -273,7 +273,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
     struct pg_session *session = arg;
     if (session->failing)
         return;
-    if (session->state == PG_SESSIONECTING) {
+    if (session->state == PG_CONNECTING) {
         poll_connect(session);
         return;
     }
@@ -320,7 +320,7 @@ static void on_resolved(const char *error, void *arg)
     }
     pg_address_parameters(session->address, password, session->settings.application_name,
                           &parameters);
-    session->state = PG_SESSIONECTING;
+    session->state = PG_CONNECTING;
     session->pg = PQconnectStartParams(parameters.keys, parameters.values, 0);
     free(password);
     if (!session->pg)
@@ -391,9 +391,4 @@ void pg_session_query(struct pg_session *session, const char *sql, int count,
     session->done = done;
     session->done_arg = arg;
     send_query(session, sql, count, values);
-}
-
-bool pg_error_is_data(const struct pg_error *error)
-{
-    return strncmp(error->sqlstate, "22", 2) == 0 || strncmp(error->sqlstate, "23", 2) == 0;
 }

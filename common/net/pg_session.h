@@ -10,6 +10,7 @@
 #define MTC_PG_SESSION_H
 
 #include "base/loop.h"
+#include "net/pg_error.h"
 #include "net/resolve.h"
 
 #include <libpq-fe.h>
@@ -41,14 +42,6 @@ void pg_session_free(struct pg_session *session);
 
 bool pg_session_is_up(const struct pg_session *session);
 bool pg_session_is_idle(const struct pg_session *session); /* up, and nothing under way */
-
-struct pg_error {
-    char sqlstate[6]; /* "" if the server did not say */
-    char text[512];
-};
-
-/* The statement can't work with this data (SQLSTATE classes 22 and 23): trying again is no use. */
-bool pg_error_is_data(const struct pg_error *error);
 
 /* Exactly one of rows and error is not NULL; it is valid during the call. */
 typedef void (*pg_done)(const PGresult *rows, const struct pg_error *error, void *arg);

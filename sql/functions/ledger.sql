@@ -29,3 +29,22 @@ LANGUAGE sql AS $$
     )
     SELECT count(*) FROM changed
 $$;
+
+-- The same for a batch that was refused: one outcome that makes no sense costs none of the others.
+CREATE OR REPLACE FUNCTION mtc.apply_readable_outcomes(batch jsonb) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_one   jsonb;
+    v_count bigint := 0;
+BEGIN
+    FOR v_one IN SELECT e FROM jsonb_array_elements(batch) e LOOP
+        BEGIN
+            v_count := v_count + mtc.apply_outcomes(jsonb_build_array(v_one));
+        EXCEPTION WHEN data_exception OR integrity_constraint_violation
+                       OR program_limit_exceeded THEN
+            NULL; -- the whole batch goes to the dead letters, where this one can be looked at
+        END;
+    END LOOP;
+    RETURN v_count;
+END
+$$;

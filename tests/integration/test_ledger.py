@@ -1,4 +1,8 @@
 """The ledger: outcomes come back to the outbox, and nobody waits for them."""
+import json
+
+import pika
+
 from lib.flow import Writers, add_machines, check_all_arrived, wait_emptied
 from lib.processes import wait_for
 
@@ -57,3 +61,26 @@ def test_the_producer_dies_between_commit_and_ack_of_outcomes(make_stack):
         assert not odd, odd
     check_all_arrived(stack)
     wait_emptied(stack)
+
+
+def test_one_bad_outcome_costs_no_other(stack):
+    """A message with outcomes that make no sense: the good ones in it count, and people can see the
+    rest among the dead letters. So do the messages before and behind it."""
+    stack.producer().wait_ready()
+    with stack.connect() as pg:
+        keys = [stack.emit("SR-26", pg=pg) for _ in range(4)]
+    wait_for(lambda: stack.states() == {"published": 4}, 20, "published")
+
+    def outcome(seq, **other):
+        return {"seq": seq, "id": keys[seq - 1], "outcome": "delivered", "attempts": 1,
+                "status": 201, "at_us": 1766923953000000, **other}
+    bad = [{"seq": "x"}, outcome(2, id="no uuid"), outcome(2, at_us=9 * 10 ** 18),
+           outcome(2, attempts=10 ** 12), 17, None, [], "x"]
+    parameters = pika.URLParameters(stack.servers.rabbit.url(stack.name))
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        for body in ([outcome(1)], [*bad, outcome(3), *bad], [outcome(4)]):
+            channel.basic_publish("", "mtc.outcomes", json.dumps(body))
+    wait_for(lambda: stack.states() == {"published": 1, "delivered": 3}, 20, "the good ones count")
+    letter, = wait_for(stack.dead_letters, 20, "the bad message is a dead letter")
+    assert json.loads(letter["payload"])[0] == {"seq": "x"}
