@@ -62,7 +62,6 @@ static struct held *hold(struct partition *partition, const struct envelope *env
 
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
 {
-    static const struct envelope nothing = {.event_id = "", .machine = ""};
     (void)chan;
     struct partition *partition = arg;
     struct partitions *all = partition->all;
@@ -70,7 +69,9 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     char room[ENVELOPE_ROOM];
     const char *problem;
     if (!envelope_read(incoming->properties, &envelope, room, &problem)) {
-        struct held *held = hold(partition, &nothing, incoming);
+        envelope.event_id = envelope.event_id ? envelope.event_id : "";
+        envelope.machine = envelope.machine ? envelope.machine : "";
+        struct held *held = hold(partition, &envelope, incoming);
         partition_begin_work(held);
         all->events.on_unreadable(held, incoming->properties, problem, all->arg);
         return;

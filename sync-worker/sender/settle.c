@@ -206,6 +206,10 @@ void settle_unreadable(struct settle *settle, struct held *held,
     begin(settle, held);
     if (publisher_is_ready(settle->settings.publisher))
         send_copy(settle, held, properties, reason);
+    if (*held->envelope.event_id) { /* a row of the outbox may be waiting to hear of it */
+        held->reason = xstrdup(reason);
+        tell_outcome(settle, held);
+    }
     done_with(held);
 }
 

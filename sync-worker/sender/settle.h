@@ -46,7 +46,10 @@ void settle_dead(struct settle *settle, struct held *held); /* held->reason says
 /* It was delivered, but is no longer ours: only its sent key is written. */
 void settle_orphan(struct settle *settle, struct held *held);
 
-/* A message without a usable envelope: goes to mtc.dead as it is, with the reason. */
+/*
+ * A message without a usable envelope: goes to mtc.dead as it is, with the reason. If it says which
+ * row of the outbox it is, the ledger hears of it.
+ */
 void settle_unreadable(struct settle *settle, struct held *held,
                        const amqp_basic_properties_t *properties, const char *reason);
 
