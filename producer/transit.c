@@ -4,6 +4,7 @@
 #include "outbox_row.h"
 #include "repeats.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/xalloc.h"
 
 #include <stdio.h>
@@ -24,10 +25,9 @@ struct transit {
     bool old_tags; /* the ring holds rows of a lost channel: they leave before new tags come in */
     bool lost;     /* the channel was, since the step under way was sent */
     int asked;     /* rows the step under way asks for */
+    int careful;   /* most rows read at a time while one of them can't be read; 0: any number */
     int64_t confirmed_since_ms;
 };
-
-/* --- the step: mark, read, publish --- */
 
 static void publish_row(struct transit *transit, const PGresult *rows, int row)
 {
@@ -40,9 +40,59 @@ static void publish_row(struct transit *transit, const PGresult *rows, int row)
     metric_add(transit->metrics->unformed, unformed);
 }
 
+/* --- a row that can't be read --- */
+
+static void on_set_aside(const PGresult *rows, const struct pg_error *error, void *arg)
+{
+    struct transit *transit = arg;
+    if (error) {
+        election_fail(transit->election, error->text);
+    } else if (PQgetisnull(rows, 0, 0)) {
+        election_fail(transit->election, "the outbox can't be read, and it is not a row's fault");
+    } else {
+        log_error("a row of the outbox can't be read; it goes to the dead letters",
+                  LF_S("row", PQgetvalue(rows, 0, 0)));
+        transit->on_stepped(1, 1, transit->arg);
+    }
+}
+
+/*
+ * One of the rows is at fault, and is found by halves. When it is alone, it is set aside. The step
+ * has not marked anything either: that is done first, by a step that reads nothing.
+ */
+static void on_unreadable(struct transit *transit, const char *reason)
+{
+    flights_turn_all(&transit->flights, FLIGHT_MARKING, FLIGHT_CONFIRMED);
+    log_warn("rows of the outbox can't be read; looking for the one at fault",
+             LF_I("rows", transit->asked), LF_S("reason", reason));
+    if (transit->asked > 1) {
+        transit->careful = transit->asked / 2;
+        transit->on_stepped(transit->asked, transit->asked, transit->arg);
+        return;
+    }
+    char *in_flight = flights_array_of(&transit->flights, FLIGHT_PUBLISHED);
+    const char *values[] = {in_flight};
+    election_query(transit->election, "SELECT mtc.set_aside($1)", 1, values, on_set_aside, transit);
+    free(in_flight);
+}
+
+/* Rows could be read: more at a time, up to what is usual. */
+static void on_readable(struct transit *transit)
+{
+    transit->careful *= 2;
+    if (transit->careful > (int)transit->config->producer_batch)
+        transit->careful = 0;
+}
+
+/* --- the step: mark, read, publish --- */
+
 static void on_step(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct transit *transit = arg;
+    if (error && transit->asked && pg_error_is_data(error)) {
+        on_unreadable(transit, error->text);
+        return;
+    }
     if (error) {
         election_fail(transit->election, error->text);
         return;
@@ -59,6 +109,8 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
         transit->old_tags = transit->flights.count > 0;
         count = 0;
     }
+    if (transit->asked)
+        on_readable(transit);
     for (int row = 0; row < count; row++)
         publish_row(transit, rows, row);
     if (transit->asked && !dropped && count == 0 && transit->flights.count == 0)
@@ -85,6 +137,14 @@ void transit_step(struct transit *transit, int max_rows)
 
 /* --- what is to be done --- */
 
+/* None before all that is confirmed is marked: an error is then the row's. */
+static int rows_wanted_carefully(const struct transit *transit, size_t room)
+{
+    if (transit->flights.in_state[FLIGHT_CONFIRMED])
+        return 0;
+    return room < (size_t)transit->careful ? (int)room : transit->careful;
+}
+
 int transit_rows_wanted(const struct transit *transit)
 {
     size_t room = flights_room_left(&transit->flights);
@@ -92,6 +152,8 @@ int transit_rows_wanted(const struct transit *transit)
     size_t batch = (size_t)transit->config->producer_batch;
     if (!transit->publisher || transit->old_tags)
         return 0;
+    if (transit->careful)
+        return rows_wanted_carefully(transit, room);
     if (publisher_is_blocked(transit->publisher) ||
         publisher_unsent(transit->publisher) > UNSENT_MAX)
         return 0;
@@ -106,7 +168,8 @@ int64_t transit_mark_at(const struct transit *transit)
     size_t confirmed = transit->flights.in_state[FLIGHT_CONFIRMED];
     if (!confirmed)
         return INT64_MAX;
-    if (confirmed >= (size_t)transit->config->producer_batch || !transit->publisher)
+    if (confirmed >= (size_t)transit->config->producer_batch || !transit->publisher ||
+        transit->careful)
         return 0; /* no more company comes */
     return transit->confirmed_since_ms + MARK_DELAY_MS;
 }
@@ -129,6 +192,7 @@ void transit_forget(struct transit *transit)
     flights_clear(&transit->flights);
     repeats_clear(&transit->repeats);
     transit->old_tags = false;
+    transit->careful = 0;
 }
 
 void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher)

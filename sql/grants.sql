@@ -9,3 +9,26 @@ GRANT EXECUTE ON FUNCTION mtc.emit(text, text, text, json, uuid, timestamptz, te
 
 -- mtcctl doctor is to tell a role without rights what it may not do; see functions/health.sql.
 GRANT EXECUTE ON FUNCTION mtc.health(), mtc.adapter_health() TO PUBLIC;
+
+-- A function that came later, and serves whoever may call an older one, may be called by the same
+-- roles: or an upgrade would stop a site whose programs have a role of their own.
+DO $$
+DECLARE
+    v record;
+BEGIN
+    FOR v IN
+        SELECT f.later, a.grantee::regrole AS role
+          FROM (VALUES
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.row_problem(mtc.outbox)'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.set_aside(bigint[])'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
+                   ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'))
+               AS f (older, later)
+               JOIN pg_proc p ON p.oid = to_regprocedure(f.older)
+               CROSS JOIN LATERAL aclexplode(p.proacl) AS a
+         WHERE a.privilege_type = 'EXECUTE' AND a.grantee NOT IN (0, p.proowner)
+    LOOP
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO %s', v.later, v.role);
+    END LOOP;
+END
+$$;

@@ -15,6 +15,17 @@ BEGIN
 END
 $$;
 
+-- Why a row goes to the dead letters rather than on its way, or NULL: its event could not be
+-- formed, or it was written past mtc.emit(), which bounds what becomes a message's headers.
+CREATE OR REPLACE FUNCTION mtc.row_problem(o mtc.outbox) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(o.error,
+                    CASE WHEN greatest(octet_length(o.kind), octet_length(o.machine),
+                                       octet_length(o.type), octet_length(o.path),
+                                       octet_length(o.traceparent)) > 4096
+                         THEN 'its headers do not fit into a message; see the outbox row' END)
+$$;
+
 -- Marks what the broker has confirmed, and reads what comes next, both in one round trip.
 -- `in_flight` are the rows read before and neither confirmed nor given up; they are not read again.
 -- Rows below the highest of them that were committed late are read in the same snapshot as the
@@ -35,11 +46,13 @@ BEGIN
              WHERE o.id = ANY (confirmed) AND o.published_at IS NULL
              ORDER BY o.id FOR NO KEY UPDATE)
         UPDATE mtc.outbox o
-           SET published_at = clock_timestamp(),
-               outcome = CASE WHEN o.error IS NOT NULL THEN 'dead' ELSE o.outcome END,
-               outcome_at = CASE WHEN o.error IS NOT NULL THEN clock_timestamp()
+           SET published_at = clock_timestamp(), error = p.problem,
+               outcome = CASE WHEN p.problem IS NOT NULL THEN 'dead' ELSE o.outcome END,
+               outcome_at = CASE WHEN p.problem IS NOT NULL THEN clock_timestamp()
                                  ELSE o.outcome_at END
-          FROM mine WHERE o.id = mine.id;
+          FROM mine JOIN mtc.outbox q ON q.id = mine.id
+               CROSS JOIN LATERAL mtc.row_problem(q) AS p (problem)
+         WHERE o.id = mine.id;
     END IF;
     IF max_rows > 0 THEN
         RETURN QUERY
@@ -50,15 +63,49 @@ BEGIN
             SELECT o.id FROM mtc.outbox o
              WHERE o.published_at IS NULL AND o.id > high ORDER BY o.id LIMIT max_rows
         )
-        SELECT o.id, o.event_id, o.kind, o.machine, o.type, o.path, o.body, o.traceparent, o.error,
-               extract(epoch FROM o.occurred_at)::bigint,
-               (extract(epoch FROM o.created_at) * 1000000)::bigint,
+        -- Nothing here can fail for what a row holds: one row must not stop the others.
+        SELECT o.id, o.event_id, left(o.kind, 4096), left(o.machine, 4096), left(o.type, 4096),
+               left(o.path, 4096),
+               CASE WHEN o.error LIKE 'unreadable: %' THEN '' ELSE o.body END,
+               left(o.traceparent, 4096), left(mtc.row_problem(o), 4096),
+               CASE WHEN isfinite(o.occurred_at) THEN extract(epoch FROM o.occurred_at)::bigint
+                    ELSE 0 END,
+               CASE WHEN o.created_at BETWEEN '1970-01-01' AND '9999-12-31'
+                    THEN (extract(epoch FROM o.created_at) * 1000000)::bigint ELSE 0 END,
                o.replay_of IS NOT NULL
           FROM mtc.outbox o
          WHERE o.id IN (SELECT l.id FROM late l UNION ALL SELECT f.id FROM fresh f)
          -- a large transaction may be late with more than was asked for
          ORDER BY o.id LIMIT max_rows;
     END IF;
+END
+$$;
+
+-- The relay could not read the next row: it is set aside, as one that could not be formed. What can
+-- be wrong with a row is that a character of it does not exist in UTF-8, which is how the relay
+-- reads (a database in WIN1252 may hold such). A row of which that is not true is left alone.
+-- Returns its id, or NULL. Its body stays as it is; the other columns lose what is not ASCII.
+CREATE OR REPLACE FUNCTION mtc.set_aside(in_flight bigint[]) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_row     mtc.outbox;
+    v_problem text;
+BEGIN
+    SELECT o.* INTO v_row FROM mtc.outbox o
+     WHERE o.published_at IS NULL AND o.id <> ALL (in_flight) ORDER BY o.id LIMIT 1;
+    BEGIN
+        PERFORM convert_to(concat(v_row.kind, v_row.machine, v_row.type, v_row.path, v_row.body,
+                                  v_row.traceparent, v_row.error), 'UTF8');
+        RETURN NULL;
+    EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+        v_problem := 'unreadable: ' || SQLERRM;
+    END;
+    UPDATE mtc.outbox o
+       SET error = mtc.ascii(left(v_problem, 1000)), kind = mtc.ascii(o.kind),
+           machine = mtc.ascii(o.machine), type = mtc.ascii(o.type), path = mtc.ascii(o.path),
+           traceparent = NULL
+     WHERE o.id = v_row.id;
+    RETURN v_row.id;
 END
 $$;
 

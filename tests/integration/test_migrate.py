@@ -295,6 +295,9 @@ def test_grants_of_the_site_stay(stack):
         after = functions(pg)
         pg.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert role in after["mtc.relay_step(bigint[],bigint[],integer)"][1]
+    for later in ("mtc.row_problem(mtc.outbox)", "mtc.set_aside(bigint[])", "mtc.ascii(text)"):
+        assert role not in str(before.pop(later)[1]), "its grant follows that of relay_step()"
+        assert role in after.pop(later)[1]
     sweep = "mtc.sweep(bigint,interval)"
     assert before.pop(sweep) != after.pop(sweep) and before == after
 

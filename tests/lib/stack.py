@@ -108,7 +108,8 @@ class Service(Process):
 
 
 class Stack:
-    def __init__(self, servers, sim_options=(), migrate_options=(), sim_port=None, **config):
+    def __init__(self, servers, sim_options=(), migrate_options=(), sim_port=None,
+                 database_options="", **config):
         self.servers = servers
         self.name = f"t{os.getpid()}n{next(_numbers)}"
         self.folder = servers.folder / self.name
@@ -125,6 +126,7 @@ class Stack:
         self.services = []
         self.rabbit_starts = servers.rabbit.starts
         self.migrate_options = migrate_options
+        self.database_options = database_options
         self.write_config(config)
 
     def write_config(self, config):
@@ -152,7 +154,7 @@ class Stack:
     def set_up(self, plant=True):
         """Database (with the demo plant), vhost and simulator."""
         with psycopg.connect(self.servers.postgres.conninfo("postgres"), autocommit=True) as pg:
-            pg.execute(f"CREATE DATABASE {self.name}")
+            pg.execute(f"CREATE DATABASE {self.name} {self.database_options}")
         with self.connect() as pg:
             if plant:
                 pg.execute((ROOT / "sql/demo/plant.sql").read_text())

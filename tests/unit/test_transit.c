@@ -201,6 +201,62 @@ static void once_all_is_read_again_nothing_is_a_repeat(void **state)
     expect_sent(fixture, 2, 1);
 }
 
+static void refuse(struct fixture *fixture)
+{
+    fake_pg_refuse(fixture->pg, "22P05", "no such character in UTF8");
+}
+
+/* One row of eight can't be read: it is found by halves, and all the others go out. */
+static void a_row_that_cant_be_read_is_found_and_set_aside(void **state)
+{
+    struct fixture *fixture = *state;
+    int asked = 8;
+    transit_step(fixture->transit, asked);
+    for (; asked > 1; asked /= 2) {
+        refuse(fixture);
+        assert_int_equal(transit_rows_wanted(fixture->transit), asked / 2);
+        transit_step(fixture->transit, asked / 2);
+    }
+    refuse(fixture);
+    assert_non_null(strstr(fake_pg_asked(fixture->pg), "mtc.set_aside"));
+    fake_pg_answer(fixture->pg, "1");
+    assert_string_equal(fake_pg_failed(fixture->pg), "");
+    transit_step(fixture->transit, transit_rows_wanted(fixture->transit));
+    answer(fixture, 1, 1);
+    assert_int_equal(transit_rows_wanted(fixture->transit), 2); /* twice as many each time */
+    transit_step(fixture->transit, 2);
+    answer(fixture, 2, 2);
+    expect_sent(fixture, 3, 0);
+}
+
+/* The refused step has marked nothing; the next one, which reads nothing, does. */
+static void marks_of_a_refused_step_are_made_again(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 8);
+    answer(fixture, 1, 2);
+    fake_confirm(fake_conn_channel(fixture->conn, 0), 2, true, true);
+    transit_step(fixture->transit, 8);
+    refuse(fixture);
+    assert_false(transit_is_done(fixture->transit));
+    assert_int_equal(transit_rows_wanted(fixture->transit), 0);
+    assert_int_equal(transit_mark_at(fixture->transit), 0);
+    transit_step(fixture->transit, 0);
+    answer(fixture, 0, 0);
+    assert_true(transit_is_done(fixture->transit));
+    assert_int_equal(transit_rows_wanted(fixture->transit), 4);
+}
+
+/* What can't be laid at a row's door is not: the session is given up, as for any other error. */
+static void no_row_is_blamed_without_a_reason(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 1);
+    refuse(fixture);
+    fake_pg_answer_rows(fixture->pg, 1, 1, (const char *const[]){NULL});
+    assert_non_null(strstr(fake_pg_failed(fixture->pg), "not a row's fault"));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -210,6 +266,9 @@ int main(void)
         TEST(a_loss_under_a_read_forgets_no_repeat),
         TEST(a_channel_lost_and_back_under_a_read_keeps_the_order),
         TEST(once_all_is_read_again_nothing_is_a_repeat),
+        TEST(a_row_that_cant_be_read_is_found_and_set_aside),
+        TEST(marks_of_a_refused_step_are_made_again),
+        TEST(no_row_is_blamed_without_a_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
