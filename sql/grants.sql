@@ -22,7 +22,8 @@ BEGIN
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.row_problem(mtc.outbox)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.set_aside(bigint[])'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
-                   ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'))
+                   ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'),
+                   ('mtc.apply_cycle_times(jsonb)', 'mtc.try_mirror(integer[])'))
                AS f (older, later)
                JOIN pg_proc p ON p.oid = to_regprocedure(f.older)
                CROSS JOIN LATERAL aclexplode(p.proacl) AS a

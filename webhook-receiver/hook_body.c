@@ -2,6 +2,7 @@
 #include "hook_body.h"
 #include "base/clock.h"
 #include "base/rfc3339.h"
+#include "suite/mtconnect.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -9,9 +10,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* 2000-01-01, before any machine here told anything */
-#define OBSERVED_FROM INT64_C(946684800000000)
 
 static const char *type_of(const json_t *value)
 {
@@ -94,7 +92,7 @@ static bool read_observed_at(const json_t *value, const struct hook_rules *rules
         problem_set(problem, 422, field, "observed_at is %s, not a string", type_of(value));
     else if (!rfc3339_parse(json_string_value(value), &out->observed_us))
         problem_set(problem, 422, field, "observed_at is no RFC 3339 time with zone");
-    else if (out->observed_us < OBSERVED_FROM)
+    else if (out->observed_us < MTCONNECT_OBSERVED_FROM_US)
         problem_set(problem, 422, field, "observed_at lies before the year 2000");
     else if (out->observed_us > rules->now_us + rules->future_max_s * 1000000)
         problem_set(problem, 422, field, "observed_at lies more than %" PRId64 " s in the future",

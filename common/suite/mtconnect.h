@@ -22,6 +22,10 @@
 
 struct mtconnect;
 
+/* 2000-01-01, microseconds of UTC, before any machine told anything: an observation from before it
+ * is somebody's "never", such as 0001-01-01. */
+#define MTCONNECT_OBSERVED_FROM_US INT64_C(946684800000000)
+
 struct mtconnect_settings { /* strings are borrowed */
     const char *base_url;
     const char *api_key_file; /* "" for none */

@@ -56,8 +56,31 @@ BEGIN
            ARRAY(SELECT n.machine_id FROM newest n)
       INTO changed, same, older, unknown, v_ids;
     IF cardinality(v_ids) > 0 THEN
-        PERFORM mtc.mirror_cycle_times(v_ids);
+        PERFORM mtc.try_mirror(v_ids);
     END IF;
+END
+$$;
+
+-- What the host's tables refuse (a constraint, a trigger of the application's) is a warning, and
+-- costs that machine alone: the others are carried over, and mtc.cycle_time has all of them.
+CREATE OR REPLACE FUNCTION mtc.try_mirror(machine_ids integer[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_id integer;
+BEGIN
+    BEGIN
+        PERFORM mtc.mirror_cycle_times(machine_ids);
+        RETURN;
+    EXCEPTION WHEN OTHERS THEN
+        IF cardinality(machine_ids) = 1 THEN
+            RAISE WARNING 'the cycle time of machine % is not carried into the application: %',
+                machine_ids[1], SQLERRM;
+            RETURN;
+        END IF;
+    END;
+    FOREACH v_id IN ARRAY machine_ids LOOP
+        PERFORM mtc.try_mirror(ARRAY[v_id]);
+    END LOOP;
 END
 $$;
 

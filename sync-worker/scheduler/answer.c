@@ -1,6 +1,7 @@
 /* answer.c - what MTConnect says of a machine's cycle time, in either shape; see answer.h */
 #include "answer.h"
 #include "base/rfc3339.h"
+#include "suite/mtconnect.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -36,6 +37,10 @@ static bool read_time(const json_t *value, const char *name, int64_t now_us, str
     const char *text = json_string_value(value);
     if (!text || !rfc3339_parse(text, &out->observed_us)) {
         broken(out, "%s is no RFC 3339 time", name);
+        return false;
+    }
+    if (out->observed_us < MTCONNECT_OBSERVED_FROM_US) {
+        broken(out, "%s %.40s lies before the year 2000", name, text);
         return false;
     }
     if (out->observed_us <= now_us + ANSWER_FUTURE_MAX_S * INT64_C(1000000))

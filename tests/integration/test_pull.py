@@ -280,6 +280,43 @@ def test_killed_in_the_middle_of_a_pull_the_pull_is_made_anew(make_stack):
     wait_for(lambda: stack.cycle_times() == wanted, 30, "pulled")
 
 
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+03:00", "0001-01-01T00:00:00Z",
+                                    "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
+                                    "1999-12-31T23:59:59Z"])
+def test_a_time_nobody_observed_at_costs_one_machine(make_stack, moment):
+    """.NET's MinValue and its kin: as good as no answer, of that machine alone."""
+    stack = make_stack(sim_options=["--cycle", "deployed"])
+    wanted = set_plant(stack)
+    body = {"machineId": "SR-26", "totalRecords": 1,
+            "data": [{"timestamp": moment, "cycleTime": 5}]}
+    stack.sim.faults({"path": "/api/ext/machines/SR-26/cycle-time", "action": "status",
+                      "status": 200, "body": json.dumps(body)})
+    pull_once(stack)
+    del wanted["SR-26"]
+    assert stack.cycle_times() == wanted
+    assert set(runs(stack)[5]) == {"SR-26"}
+
+
+def test_a_table_of_the_applications_that_refuses_costs_one_machine(make_stack):
+    """A constraint of the application's on what is mirrored: mtc.cycle_time has every value."""
+    stack = make_stack(migrate_options=["--mirror-cycle-time", "on"])
+    wanted = set_plant(stack)
+    with stack.connect() as pg:
+        pg.execute("ALTER TABLE setup_jobs ADD CHECK (cycle_time <> 4000) NOT VALID")
+        before = dict(pg.execute("SELECT id, cycle_time FROM setup_jobs"
+                                 " WHERE status = 'started'").fetchall())
+        name, = pg.execute("SELECT m.machine FROM setup_jobs s"
+                           " JOIN mtc.machine m USING (machine_id)"
+                           " WHERE s.status = 'started' LIMIT 1").fetchone()
+        set_cycles(stack, {name: 4000})
+        pull_once(stack)
+        after = dict(pg.execute("SELECT id, cycle_time FROM setup_jobs"
+                                " WHERE status = 'started'").fetchall())
+    assert stack.cycle_times() == {**wanted, name: 4000.0}
+    changed = [setup for setup, seconds in after.items() if seconds != before[setup]]
+    assert len(changed) == len(after) - 1 and 4000 not in after.values()
+
+
 def test_values_are_mirrored_into_the_active_setup_when_asked(make_stack):
     stack = make_stack(migrate_options=["--mirror-cycle-time", "on"])
     set_plant(stack)
