@@ -20,6 +20,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define DEADLINE_LOOKS 4 /* so often in a timeout: a command waits for a quarter more at most */
+
 enum redis_state { REDIS_WAITING, REDIS_RESOLVING, REDIS_CONNECTING, REDIS_GREETING, REDIS_UP };
 
 struct redis_conn {
@@ -35,8 +37,8 @@ struct redis_conn {
     struct backoff backoff;
     struct log_limit limit;
     char reason[160];
-    int pending;
-    int64_t progress_ms; /* when the oldest unanswered command was sent, or the last answer came */
+    struct pending *oldest, **newest; /* unanswered commands; answers come in their order */
+    bool useless;                     /* it answers, but could not do its work the last time */
     bool freeing;
 };
 
@@ -44,6 +46,8 @@ struct pending {
     struct redis_conn *conn;
     redis_done done;
     void *arg;
+    int64_t sent_ms;
+    struct pending *next;
 };
 
 static void start_attempt(struct redis_conn *conn);
@@ -84,7 +88,7 @@ static void on_failed(void *arg)
     conn->state = REDIS_WAITING;
     drop_context(conn);
     int64_t pause = backoff_next_ms(&conn->backoff);
-    if (was_up || log_limit_ok(&conn->limit, 60000))
+    if (log_limit_ok(&conn->limit, 60000))
         log_warn(was_up ? "lost Redis; going on without it"
                         : "cannot reach Redis; going on without it",
                  LF_S("host", conn->url.host), LF_I("port", conn->url.port),
@@ -92,12 +96,45 @@ static void on_failed(void *arg)
     arm(conn, pause);
 }
 
+/*
+ * Redis answers, but is not there for us: it became a replica, is full, loads its data, may not
+ * write to its disk. Source: Redis' src/server.c, "shared.*err".
+ */
+static bool is_as_if_down(const redisReply *reply)
+{
+    static const char *const words[] = {"READONLY ", "OOM ",        "MISCONF ",
+                                        "LOADING ",  "MASTERDOWN ", "CLUSTERDOWN ",
+                                        "BUSY ",     "NOREPLICAS ", "TRYAGAIN "};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strncmp(reply->str, words[i], strlen(words[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* It did what it was asked: only now is it known to be there for us. */
+static void on_use(struct redis_conn *conn)
+{
+    if (conn->useless)
+        log_info("Redis works again", LF_S("host", conn->url.host), LF_I("port", conn->url.port));
+    conn->useless = false;
+    backoff_reset(&conn->backoff);
+    conn->limit = (struct log_limit){0};
+}
+
 static void tell_owner(const struct pending *pending, const redisReply *reply)
 {
+    struct redis_conn *conn = pending->conn;
     struct redis_error error = {.refused = reply != NULL};
     if (reply && reply->type != REDIS_REPLY_ERROR) {
+        on_use(conn);
         pending->done(reply, NULL, pending->arg);
         return;
+    }
+    if (reply && is_as_if_down(reply)) {
+        error.refused = false;
+        conn->useless = true;
+        fail(conn, reply->str);
     }
     snprintf(error.text, sizeof error.text, "%s", reply ? reply->str : "no answer");
     pending->done(NULL, &error, pending->arg);
@@ -108,8 +145,9 @@ static void on_reply(redisAsyncContext *context, void *reply, void *arg)
     (void)context;
     struct pending *pending = arg;
     struct redis_conn *conn = pending->conn;
-    conn->pending--;
-    conn->progress_ms = mono_ms();
+    conn->oldest = pending->next; /* answers come in order, also those of a connection that ends */
+    if (!conn->oldest)
+        conn->newest = &conn->oldest;
     tell_owner(pending, reply);
     free(pending);
 }
@@ -120,14 +158,13 @@ bool redis_conn_command(struct redis_conn *conn, int count, const char **words, 
     if (!redis_conn_is_up(conn))
         return false;
     struct pending *pending = xmalloc(sizeof *pending);
-    *pending = (struct pending){.conn = conn, .done = done, .arg = arg};
-    if (conn->pending++ == 0)
-        conn->progress_ms = mono_ms();
+    *pending = (struct pending){.conn = conn, .done = done, .arg = arg, .sent_ms = mono_ms()};
     if (redisAsyncCommandArgv(conn->context, on_reply, pending, count, words, NULL) != REDIS_OK) {
-        conn->pending--;
         free(pending);
         return false;
     }
+    *conn->newest = pending;
+    conn->newest = &pending->next;
     return true;
 }
 
@@ -142,10 +179,9 @@ static void on_greeted(redisAsyncContext *context, void *reply, void *arg)
         return;
     }
     conn->state = REDIS_UP;
-    backoff_reset(&conn->backoff);
-    conn->limit = (struct log_limit){0};
-    log_info("connected to Redis", LF_S("host", conn->url.host), LF_I("port", conn->url.port));
-    arm(conn, conn->settings.timeout_ms / 2);
+    if (!conn->useless)
+        log_info("connected to Redis", LF_S("host", conn->url.host), LF_I("port", conn->url.port));
+    arm(conn, conn->settings.timeout_ms / DEADLINE_LOOKS);
 }
 
 static void on_refused(redisAsyncContext *context, void *reply, void *arg)
@@ -244,10 +280,10 @@ static void on_timer(void *arg)
         start_attempt(conn);
     } else if (conn->state != REDIS_UP) {
         fail(conn, "no connection in time");
-    } else if (conn->pending && mono_ms() - conn->progress_ms > conn->settings.timeout_ms) {
+    } else if (conn->oldest && mono_ms() - conn->oldest->sent_ms > conn->settings.timeout_ms) {
         fail(conn, "no answer in time");
     } else {
-        arm(conn, conn->settings.timeout_ms / 2);
+        arm(conn, conn->settings.timeout_ms / DEADLINE_LOOKS);
     }
 }
 
@@ -260,6 +296,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, struct resolver *resolver,
     conn->resolver = resolver;
     conn->settings = *settings;
     conn->backoff = (struct backoff){.min_ms = 100, .max_ms = 3000};
+    conn->newest = &conn->oldest;
     conn->timer = timer_new(loop, on_timer, conn);
     conn->failed = timer_new(loop, on_failed, conn);
     if (!redis_url_parse(settings->url, &conn->url, error, error_size)) {

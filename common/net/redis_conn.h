@@ -1,8 +1,12 @@
 /*
  * redis_conn.h - a Redis connection that never stops the loop and always comes back
  *
- * Redis is a help here, never a condition: every command is answered, if need be with NULL for
- * "Redis can't say", at the latest after the timeout. Source: hiredis README, "Asynchronous API";
+ * Redis is a help here, never a condition: every command is answered, if need be with an error for
+ * "Redis can't say", at the latest a quarter past the timeout, however slow Redis is with others. A
+ * Redis that answers but can't do its work (READONLY after a failover, OOM, LOADING ...) is as good
+ * as down: the connection is made again, with growing pauses.
+ *
+ * Source: hiredis README, "Asynchronous API";
  * https://redis.io/docs/latest/develop/reference/protocol-spec/
  */
 #ifndef MTC_REDIS_CONN_H
@@ -32,7 +36,8 @@ void redis_conn_free(struct redis_conn *conn); /* what is under way is answered 
 bool redis_conn_is_up(const struct redis_conn *conn);
 
 struct redis_error {
-    bool refused; /* Redis answered, with an error; else it was lost, or did not answer in time */
+    bool refused; /* Redis answered, with an error of this command's; else it was lost, did not
+                     answer in time, or is as good as down */
     char text[160];
 };
 
