@@ -2,7 +2,7 @@
  * hook.h - one web-hook that passed the checks, until it is answered
  *
  *   CHECKING_MACHINE   422 if there is no such machine
- *   LEASING            200 duplicate, 409 in progress, 422 other body
+ *   LEASING            200 duplicate, 503 in progress, 422 other body
  *   PUBLISHING         503 if the broker does not confirm within receiver.answer_within_ms
  *   FINISHING          the key is marked as done in Redis; 202 accepted
  *

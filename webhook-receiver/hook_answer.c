@@ -59,7 +59,7 @@ void hook_answer_duplicate(struct hook_answer *answer)
 void hook_answer_held(struct hook_answer *answer, int64_t held_ms)
 {
     struct problem problem;
-    problem_set(&problem, 409, HOOK_KEY_HEADER, "a request with this key is being processed");
+    problem_set(&problem, 503, HOOK_KEY_HEADER, "a request with this key is being processed");
     problem.retry_after_s = (held_ms + 999) / 1000;
     give_problem(answer, &problem, answer->metrics->held);
 }

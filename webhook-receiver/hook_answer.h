@@ -3,7 +3,7 @@
  *
  *   accepted       202  the broker has it
  *   duplicate      200  the same body was taken with this key before
- *   held           409  a request with this key is being processed; Retry-After says for how long
+ *   held           503  a request with this key is being processed; Retry-After says for how long
  *   other body     422  this key came with another body before
  *   no machine     422  there is none of this number or name
  *   unavailable    503  the broker does not confirm, or the key could not be checked, in time

@@ -21,6 +21,7 @@ struct hooks {
     struct log_limit refusals;
     struct entry *first; /* under way */
     int under_way;       /* how many */
+    bool draining;
     void (*on_idle)(void *arg);
     void *arg;
 };
@@ -72,11 +73,25 @@ static void on_over(void *arg)
         hooks->on_idle(hooks->arg);
 }
 
+static void turn_away(const struct hooks *hooks, struct http_exchange *exchange)
+{
+    struct problem problem;
+    problem_set(&problem, 503, NULL, "this receiver is ending");
+    problem.retry_after_s = 1;
+    problem.closes = true;
+    metric_add(hooks->shared.settings.metrics->unavailable, 1);
+    problem_reply(exchange, &problem);
+}
+
 void hooks_on_request(struct http_exchange *exchange, void *arg)
 {
     struct hooks *hooks = arg;
     struct hook_request request;
     struct problem problem;
+    if (hooks->draining) {
+        turn_away(hooks, exchange);
+        return;
+    }
     if (!hook_checks_pass(&hooks->policy, exchange, &request, &problem)) {
         refuse(hooks, exchange, request.key, &problem);
         return;
@@ -100,6 +115,11 @@ struct hooks *hooks_new(const struct hook_settings *settings, const struct hook_
     hooks->on_idle = on_idle;
     hooks->arg = arg;
     return hooks;
+}
+
+void hooks_drain(struct hooks *hooks)
+{
+    hooks->draining = true;
 }
 
 void hooks_stop(struct hooks *hooks)

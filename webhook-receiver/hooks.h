@@ -15,6 +15,10 @@ struct hooks;
 struct hooks *hooks_new(const struct hook_settings *settings, const struct hook_policy *policy,
                         void (*on_idle)(void *arg), void *arg);
 
+/* From now on requests are answered 503, and their connections closed: what repeats them finds
+ * another receiver. Those under way go on. */
+void hooks_drain(struct hooks *hooks);
+
 /* Before the servers of the settings are freed: what they call back then has no effect. */
 void hooks_stop(struct hooks *hooks);
 /* After they were freed. What is still under way is dropped without an answer. */

@@ -15,6 +15,7 @@ void problem_set(struct problem *problem, unsigned status, const char *field, co
     va_start(words, format);
     problem->status = status;
     snprintf(problem->field, sizeof problem->field, "%s", field ? field : "");
+    problem->closes = false;
     problem->retry_after_s = 0;
     vsnprintf(problem->detail, sizeof problem->detail, format, words);
     va_end(words);
@@ -31,8 +32,6 @@ const char *problem_title(unsigned status)
         return "Not Found";
     case 405:
         return "Method Not Allowed";
-    case 409:
-        return "Conflict";
     case 415:
         return "Unsupported Media Type";
     case 422:
@@ -47,7 +46,7 @@ const char *problem_title(unsigned status)
 void problem_reply(struct http_exchange *exchange, const struct problem *problem)
 {
     char seconds[24];
-    struct http_extra extras[3] = {0};
+    struct http_extra extras[4] = {0};
     int count = 0;
     /* Pieces of what was sent may be quoted in the detail: what is no UTF-8 there is left out. */
     json_t *detail = json_string(problem->detail);
@@ -64,6 +63,8 @@ void problem_reply(struct http_exchange *exchange, const struct problem *problem
         snprintf(seconds, sizeof seconds, "%" PRId64, problem->retry_after_s);
         extras[count++] = (struct http_extra){"Retry-After", seconds};
     }
+    if (problem->closes)
+        extras[count++] = (struct http_extra){"Connection", "close"};
     if (problem->status == 405)
         extras[count++] = (struct http_extra){"Allow", "POST"};
     if (problem->status == 401)

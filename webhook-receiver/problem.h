@@ -14,6 +14,7 @@
 struct problem {
     unsigned status;
     char field[64];        /* "": none */
+    bool closes;           /* the connection is closed after it */
     int64_t retry_after_s; /* 0: no Retry-After */
     char detail[256];
 };

@@ -68,7 +68,6 @@ static void on_idle(void *arg)
     struct receiver *receiver = arg;
     if (!receiver->draining)
         return;
-    /* A web-hook on a kept-alive connection may still come: it is answered 503 from now on. */
     publisher_on_conn_down(receiver->publisher);
     amqp_conn_close(receiver->broker, on_broker_closed, arg);
 }
@@ -77,6 +76,7 @@ void receiver_drain(void *state)
 {
     struct receiver *receiver = state;
     http_server_stop_listening(receiver->server);
+    hooks_drain(receiver->hooks);
     receiver->draining = true;
     if (hooks_under_way(receiver->hooks) == 0)
         on_idle(receiver);

@@ -10,6 +10,7 @@ import uuid
 
 import pytest
 
+from faults.proxy import Proxy
 from lib.hooks import keys, post, record_of, send, sign, status_of, waiting
 from lib.processes import wait_for
 
@@ -69,10 +70,10 @@ def test_64_posts_of_one_key_at_once(stack):
     with concurrent.futures.ThreadPoolExecutor(64) as pool:
         answers = list(pool.map(lambda _: post(stack, GOOD, key), range(64)))
     statuses = [status for status, _, _ in answers]
-    assert statuses.count(202) == 1 and set(statuses) <= {200, 202, 409}, statuses
+    assert statuses.count(202) == 1 and set(statuses) <= {200, 202, 503}, statuses
     for status, headers, answer in answers:
         assert status != 200 or answer == {"status": "duplicate"}
-        assert status != 409 or 1 <= int(headers["Retry-After"]) <= 10
+        assert status != 503 or 1 <= int(headers["Retry-After"]) <= 10
     assert post(stack, GOOD, key)[0] == 200
     wait_for(lambda: waiting(stack) == 1, 10, "one message")
     ttl = keys(stack).ttl(f"mtc:hook:{key}")
@@ -86,7 +87,7 @@ def test_one_key_at_several_receivers(stack):
         receiver.wait_ready()
     with concurrent.futures.ThreadPoolExecutor(32) as pool:
         statuses = list(pool.map(lambda n: status_of(stack, GOOD, f"key-{n % 20}"), range(200)))
-    assert statuses.count(202) == 20 and set(statuses) <= {200, 202, 409}
+    assert statuses.count(202) == 20 and set(statuses) <= {200, 202, 503}
     taken = [sum(value for name, value in receiver.metrics().items()
                  if name.startswith("mtc_receiver_hooks_total")) for receiver in receivers]
     assert sum(taken) == 200 and all(taken), taken
@@ -208,6 +209,71 @@ def test_redis_away_web_hooks_are_taken_with_a_warning(stack, how):
              and keys(stack).keys("mtc:hook:fresh-*"), 20, "keys are kept again")
 
 
+def break_redis(redis, trouble):
+    if trouble == "READONLY":  # what a failover makes of it
+        redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    elif trouble == "OOM":
+        redis.config_set("maxmemory", "1")
+    else:
+        redis.execute_command("CONFIG", "SET", "min-replicas-to-write", "1")
+
+
+@pytest.mark.parametrize("trouble", ["READONLY", "OOM", "NOREPLICAS"])
+def test_a_redis_that_answers_but_cannot_work_is_as_good_as_down(stack, trouble):
+    """Web-hooks are taken unchecked, events are delivered, and the logs are not flooded."""
+    stack.producer().wait_ready()
+    sender, receiver = stack.sender().wait_ready(), stack.receiver().wait_ready()
+    redis = keys(stack)
+    break_redis(redis, trouble)
+    try:
+        for _ in range(40):
+            assert status_of(stack, GOOD, "k") == 202
+            stack.emit("SR-26")
+        assert stack.wait_settled() == {"delivered": 40}
+    finally:
+        redis.execute_command("REPLICAOF", "NO", "ONE")
+        redis.config_set("maxmemory", "0")
+        redis.config_set("min-replicas-to-write", "0")
+    for program in (sender, receiver):
+        lines = [line for line in program.text().splitlines() if "edis" in line]
+        assert any(trouble in line for line in lines) and len(lines) < 12, lines
+    wait_for(lambda: status_of(stack, GOOD, f"fresh-{time.time()}") == 202
+             and redis.keys("mtc:hook:fresh-*"), 20, "keys are kept again")
+
+
+def test_a_slow_redis_holds_no_web_hook_up(make_stack):
+    """Something always moves, but nothing in time: each command has a deadline of its own, and what
+    it would have said is done without."""
+    proxy = Proxy()
+    try:
+        stack = make_stack()
+        link = proxy.link("redis", stack.servers.redis.port)
+        url = f"redis://127.0.0.1:{link.port}/{stack.redis_database}"
+        stack.write_config({"redis__url": f'"{url}"'})
+        receiver = stack.receiver().wait_ready()
+        wait_for(lambda: "connected to Redis" in receiver.text(), 20, "connected")
+        link.set("slow", 0.12)
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            statuses = list(pool.map(lambda n: status_of(stack, GOOD, f"key-{n}"), range(64)))
+        assert set(statuses) == {202}, statuses
+        assert receiver.metrics()['mtc_receiver_unchecked_total{check="key"}'] > 30
+    finally:
+        proxy.stop()
+
+
+def test_a_draining_receiver_sends_its_callers_elsewhere(stack):
+    """Web-hooks that keep coming on open connections don't hold up its end."""
+    receiver = stack.receiver().wait_ready()
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        senders = [pool.submit(pour, stack) for _ in range(24)]
+        wait_for(lambda: receiver.metrics().get(
+            'mtc_receiver_hooks_total{answer="accepted"}', 0) > 200, 30, "web-hooks are taken")
+        receiver.send(signal.SIGTERM)
+        assert receiver.child.wait(20) == 0, receiver.text()
+        for sender in senders:
+            assert sender.result(20) in (None, (503, "close"))
+
+
 def test_the_flag_is_off(stack):
     receiver = stack.receiver(use_webhook="false").wait_ready()
     assert status_of(stack, GOOD) == 404
@@ -317,7 +383,8 @@ def test_sigterm_answers_what_is_under_way(stack):
 
 
 def pour(stack):
-    """Web-hooks over one kept-alive connection, one after the other, until it ends."""
+    """Web-hooks over one kept-alive connection, one after the other, until one is not taken (then
+    what it is answered) or the connection ends (then None)."""
     connection = http.client.HTTPConnection("127.0.0.1", stack.hook_port, timeout=10)
     body = json.dumps(GOOD).encode()
     try:
@@ -326,8 +393,13 @@ def pour(stack):
             connection.request("POST", "/api/hooks/cycle-time", body,
                                {"Content-Type": "application/json", "X-Idempotency-Key": key,
                                 **sign(body, key)})
-            connection.getresponse().read()
+            answer = connection.getresponse()
+            answer.read()
+            if answer.status != 202:
+                return answer.status, answer.getheader("Connection")
     except (OSError, http.client.HTTPException):
+        return None
+    finally:
         connection.close()
 
 
