@@ -7,12 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Its headers without what dying added, and the note that it was dead. Caller frees the entries. */
+/*
+ * Its headers without what dying added, and the note that it was dead. It is a repeat: another copy
+ * may have been put back before (we were killed before the ack), and be delivered by now. Caller
+ * frees the entries.
+ */
 static amqp_table_t restored_headers(const amqp_basic_properties_t *properties)
 {
     bool has_headers = properties->_flags & AMQP_BASIC_HEADERS_FLAG;
     int had = has_headers ? properties->headers.num_entries : 0, count = 0;
-    amqp_table_entry_t *entries = xcalloc((size_t)had + 1, sizeof *entries);
+    amqp_table_entry_t *entries = xcalloc((size_t)had + 2, sizeof *entries);
     for (int i = 0; i < had; i++) {
         if (!dead_letter_added(properties->headers.entries[i].key))
             entries[count++] = properties->headers.entries[i];
@@ -21,6 +25,8 @@ static amqp_table_t restored_headers(const amqp_basic_properties_t *properties)
         .key = amqp_text("requeued"),
         .value = {.kind = AMQP_FIELD_KIND_UTF8,
                   .value.bytes = amqp_text("out of order: was dead")}};
+    entries[count++] = (amqp_table_entry_t){.key = amqp_text("repeat"),
+                                            .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = 1}};
     return (amqp_table_t){.num_entries = count, .entries = entries};
 }
 
