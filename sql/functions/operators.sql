@@ -2,7 +2,8 @@
 
 -- Sends events again, in their old order, as new rows of the outbox: with their own keys (for a
 -- receiver that has lost what it had) or with new ones (for one that is to apply them twice).
--- Events that could not be formed are left out. Returns how many.
+-- Events that could not be formed are left out, and so are those whose fate is open: they are on
+-- their way, and would overtake themselves. Returns how many.
 CREATE OR REPLACE FUNCTION mtc.replay(only_machine text, since timestamptz, until timestamptz,
                                       only_ids uuid[], new_keys boolean, dry_run boolean)
 RETURNS bigint
@@ -12,7 +13,7 @@ DECLARE
 BEGIN
     IF dry_run THEN
         SELECT count(*) INTO v_count FROM mtc.outbox o
-         WHERE o.error IS NULL AND o.replay_of IS NULL
+         WHERE o.error IS NULL AND o.replay_of IS NULL AND o.outcome IS NOT NULL
            AND (only_machine IS NULL OR o.machine = only_machine)
            AND (since IS NULL OR o.created_at >= since) AND (until IS NULL OR o.created_at < until)
            AND (only_ids IS NULL OR o.event_id = ANY (only_ids));
@@ -24,7 +25,7 @@ BEGIN
            o.occurred_at, o.kind, o.machine, o.type, o.path, o.body, o.traceparent, o.id,
            CASE WHEN new_keys THEN 'replayed with a new key' ELSE 'replayed' END
       FROM mtc.outbox o
-     WHERE o.error IS NULL AND o.replay_of IS NULL
+     WHERE o.error IS NULL AND o.replay_of IS NULL AND o.outcome IS NOT NULL
        AND (only_machine IS NULL OR o.machine = only_machine)
        AND (since IS NULL OR o.created_at >= since) AND (until IS NULL OR o.created_at < until)
        AND (only_ids IS NULL OR o.event_id = ANY (only_ids))

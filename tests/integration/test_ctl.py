@@ -4,7 +4,7 @@ import json
 import pytest
 
 from lib.flow import check_all_arrived
-from lib.hooks import waiting
+from lib.hooks import keys, waiting
 from lib.processes import Process, wait_for
 from lib.stack import BUILD
 
@@ -223,6 +223,37 @@ def test_replay(stack):
     assert "usage" in stack.ctl("replay", status=2)
     assert "usage" in stack.ctl("replay", "--all", "--machine", "x", status=2)
     assert "accounted for" in stack.ctl("audit")
+
+
+def test_replay_leaves_alone_what_is_on_its_way(stack):
+    """Waiting or published: sent again now, it would come twice, and out of order."""
+    stack.producer().wait_ready()
+    for _ in range(3):
+        stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"published": 3}, 20, "published")
+    assert asked(stack, "replay", "--all", "--dry-run") == {"events": 0}
+    assert asked(stack, "replay", "--all") == {"events": 0}
+    stack.sender()
+    assert stack.wait_settled() == {"delivered": 3}
+    assert asked(stack, "replay", "--all") == {"events": 3}
+    assert stack.wait_settled() == {"delivered": 6}
+
+
+def test_what_is_put_back_is_a_repeat(stack):
+    """Another copy, of a requeue that was killed before its ack, may be delivered by now: its sent
+    key says so."""
+    _, sender = run_programs(stack)
+    stack.sim.faults({"action": "status", "status": 400})
+    key = stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
+    sender.stop()  # what it remembers itself is gone
+    stack.sim.faults()
+    keys(stack).set(f"mtc:sent:{key}", "1")
+    asked_before = len(stack.sim.record())
+    stack.ctl("dead", "requeue", "--all")
+    stack.sender()
+    assert stack.wait_settled() == {"delivered": 1}
+    assert len(stack.sim.record()) == asked_before
 
 
 def test_replay_after_mtconnect_lost_everything(make_stack):
