@@ -21,7 +21,13 @@ LANGUAGE sql AS $$
          ORDER BY o.id FOR NO KEY UPDATE OF o
     ), changed AS (
         UPDATE mtc.outbox o
-           SET outcome = t.outcome, outcome_at = to_timestamp(t.at_us / 1000000.0),
+           SET outcome = t.outcome,
+               -- Not before it was written, and not later than now: with a sender whose clock is
+               -- wrong, the row would be swept at once, or never.
+               outcome_at = least(greatest(to_timestamp(t.at_us / 1000000.0), o.created_at),
+                                  clock_timestamp()),
+               -- It was published, though the relay died before it could say so.
+               published_at = coalesce(o.published_at, clock_timestamp()),
                attempts = t.attempts, status = t.status, reason = t.reason
           FROM told t, mine m
          WHERE o.id = m.id AND t.seq = m.id

@@ -1,5 +1,6 @@
 """The ledger: outcomes come back to the outbox, and nobody waits for them."""
 import json
+import time
 
 import pika
 
@@ -73,8 +74,8 @@ def test_one_bad_outcome_costs_no_other(stack):
 
     def outcome(seq, **other):
         return {"seq": seq, "id": keys[seq - 1], "outcome": "delivered", "attempts": 1,
-                "status": 201, "at_us": 1766923953000000, **other}
-    bad = [{"seq": "x"}, outcome(2, id="no uuid"), outcome(2, at_us=9 * 10 ** 18),
+                "status": 201, "at_us": time.time_ns() // 1000, **other}
+    bad = [{"seq": "x"}, outcome(2, id="no uuid"), outcome(2, at_us="noon"),
            outcome(2, attempts=10 ** 12), 17, None, [], "x"]
     parameters = pika.URLParameters(stack.servers.rabbit.url(stack.name))
     with pika.BlockingConnection(parameters) as connection:
@@ -84,3 +85,27 @@ def test_one_bad_outcome_costs_no_other(stack):
     wait_for(lambda: stack.states() == {"published": 1, "delivered": 3}, 20, "the good ones count")
     letter, = wait_for(stack.dead_letters, 20, "the bad message is a dead letter")
     assert json.loads(letter["payload"])[0] == {"seq": "x"}
+
+
+def test_an_outcome_says_that_its_row_was_published(stack):
+    """The relay dies before it marks a row, and the outcome comes all the same: the row is not
+    published again."""
+    key = stack.emit("SR-26")
+    with stack.connect() as pg:
+        told = {"seq": 1, "id": key, "outcome": "delivered", "at_us": time.time_ns() // 1000,
+                "attempts": 1, "status": 201}
+        applied = pg.execute("SELECT mtc.apply_outcomes(%s)", (json.dumps([told]),)).fetchone()
+        assert applied == (1,)
+        rows = pg.execute("SELECT count(*) FROM mtc.relay_step('{}', '{}', 10)").fetchone()
+    assert rows == (0,) and stack.states() == {"delivered": 1}
+
+
+def test_a_sender_with_a_wrong_clock(stack):
+    """In 2001 or in 5138: its outcomes are neither swept at once nor kept for ever."""
+    with stack.connect() as pg:
+        for row, at_us in ((1, 10 ** 15), (2, 10 ** 17)):
+            told = {"seq": row, "id": stack.emit("SR-26", pg=pg), "outcome": "delivered",
+                    "at_us": at_us, "attempts": 1, "status": 201}
+            pg.execute("SELECT mtc.apply_outcomes(%s)", (json.dumps([told]),))
+        assert pg.execute("SELECT count(*) FROM mtc.outbox WHERE outcome_at BETWEEN created_at"
+                          " AND clock_timestamp()").fetchone() == (2,)
