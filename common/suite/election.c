@@ -9,7 +9,8 @@
 #include <stdlib.h>
 
 #define SILENCE_LIMIT   "4s"
-#define SIGN_OF_LIFE_MS 1500 /* well within the limit, should the loop be held up for a while */
+#define BLOCKED_LIMIT   "10s" /* without a byte taken */
+#define SIGN_OF_LIFE_MS 1500  /* well within the limit, should the loop be held up for a while */
 
 enum election_state { OFFLINE, STANDBY, ACTIVE };
 
@@ -133,7 +134,10 @@ struct election *election_new(const struct service *service,
     election->events = *events;
     election->arg = arg;
     election->timer = timer_new(service->loop, on_timer, election);
-    election->session_sql = xasprintf("SET idle_session_timeout = '" SILENCE_LIMIT "'; %s",
+    /* The second is for a process that stops in the middle of an answer: the session is not idle,
+     * but blocked in sending. Through a Unix socket it has no effect. */
+    election->session_sql = xasprintf("SET idle_session_timeout = '" SILENCE_LIMIT "'; "
+                                      "SET tcp_user_timeout = '" BLOCKED_LIMIT "'; %s",
                                       settings->session_sql);
     struct pg_session_settings pg = settings_pg(service->config, service->connection_name,
                                                 election->session_sql);

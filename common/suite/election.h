@@ -4,7 +4,8 @@
  * Whoever holds an advisory lock of PostgreSQL is active; the others stand by and ask for the lock
  * again and again. The lock lives as long as its session, so no lease and no clock is involved: the
  * server frees it when the session ends, and it ends the session of a process that goes silent
- * (idle_session_timeout). An active process that has nothing to ask therefore gives a sign of life.
+ * (idle_session_timeout) or stops in the middle of an answer (tcp_user_timeout). An active process
+ * that has nothing to ask therefore gives a sign of life.
  *
  * The election owns the session, and everything the active process does to the database goes
  * through it: who has lost the lock can't write any more. One statement is under way at a time, as

@@ -150,3 +150,24 @@ def test_answers_of_every_size_are_read_whole(stack):
     assert stack.wait_settled() == {"delivered": 800}
     check_all_arrived(stack)
     assert "lost PostgreSQL" not in producer.text(), producer.text()
+
+
+def test_a_relay_stopped_in_the_middle_of_a_large_answer_loses_its_lock(stack):
+    """PostgreSQL is then blocked in sending it, which no idle_session_timeout ends."""
+    with stack.connect() as pg:
+        for n in range(60):
+            pg.execute("SELECT mtc.emit('setup', 'SR-26', 'setup.started',"
+                       " json_build_object('n', %s::int, 'x', repeat('x', 4000000)))", (n,))
+    first = stack.producer("first")
+    wait_for(lambda: first.rss_kib() > 25000, 30, "the answer is on its way", pause=0.002)
+    first.freeze()
+    try:
+        with stack.connect() as pg:
+            wait_for(lambda: pg.execute("SELECT FROM pg_stat_activity WHERE state = 'active'"
+                                        " AND datname = current_database()"
+                                        " AND wait_event = 'ClientWrite'").fetchone() is not None,
+                     10, "PostgreSQL is blocked: it was stopped neither too early nor too late")
+        second = stack.producer("second").wait_ready()
+        wait_for(lambda: active(second), 60, "another took over")
+    finally:
+        first.thaw()

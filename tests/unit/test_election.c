@@ -95,7 +95,8 @@ static void whoever_gets_the_lock_is_active(void **state)
 {
     struct fixture *fixture = *state;
     assert_string_equal(fake_pg_session_sql(fixture->pg),
-                        "SET idle_session_timeout = '4s'; SET jit = off");
+                        "SET idle_session_timeout = '4s'; SET tcp_user_timeout = '10s'; "
+                        "SET jit = off");
     assert_false(election_is_connected(fixture->election));
     fake_pg_up(fixture->pg);
     assert_string_equal(fake_pg_asked(fixture->pg), "SELECT pg_try_advisory_lock(7173219, 3)");
