@@ -1,10 +1,12 @@
 """mtc-scheduler: cycle times are pulled, written if they changed, and by one process alone."""
 import json
+import subprocess
 import time
 
 import pytest
 
 from lib.processes import wait_for
+from lib.stack import BUILD, ROOT
 
 PLANT = {"SR-26": 298.2, "K-16": 42.0, "SR-20": 36.5}
 
@@ -48,6 +50,30 @@ def test_a_pull_writes_what_changed_and_nothing_else(make_stack, shape):
     set_cycles(stack, {"SR-26": 55.123})
     pull_once(stack)
     assert stack.cycle_writes() == 17 and stack.cycle_times()["SR-26"] == 55.123
+
+
+def test_the_demos_plant_is_known_from_the_start(make_stack):
+    known = json.loads((ROOT / "demo/cycle-times.json").read_text())
+    stack = make_stack(sim_options=["--cycle-times", str(ROOT / "demo/cycle-times.json")])
+    pull_once(stack)
+    assert runs(stack)[2:6] == (16, 16, 16, {})
+    assert stack.cycle_times() == {told["machine"]: told["cycle_time"] for told in known}
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ('{"machine": "SR-26"}', "not an array"),
+    ('[{"machine": "SR-26", "cycle_time": 1},\n {"machine"}]', "line 2: "),
+    ('[{"machine": "SR-26", "cycle_time": 1}, {"machine": "SR-20"}]', "entry 2: "),
+    (None, "unable to open "),
+])
+def test_cycle_times_that_cant_be_read_are_refused(tmp_path, text, complaint):
+    path = tmp_path / "cycle-times.json"
+    if text:
+        path.write_text(text)
+    done = subprocess.run([BUILD / "tests/mtconnect-sim", "--listen", "127.0.0.1:0", "--control",
+                           "127.0.0.1:0", "--cycle-times", path], capture_output=True, text=True,
+                          check=False, timeout=20)
+    assert done.returncode == 1 and complaint in done.stderr and str(path) in done.stderr
 
 
 def test_unchanged_answers_are_304(make_stack):

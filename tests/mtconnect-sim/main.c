@@ -22,6 +22,7 @@ static int usage(FILE *out)
         "  --cycle plan|deployed   shape of the cycle-time answer (default plan)\n"
         "  --api-key-file FILE     ask for this X-API-Key\n"
         "  --webhook-secret-file FILE  sign web-hooks with this\n"
+        "  --cycle-times FILE      known from the start: a JSON array of what POST /cycle takes\n"
         "  --no-key-check          record an event again under a key seen before, instead of\n"
         "                          answering 409\n"
         "  --body-limit BYTES      larger bodies are answered 413 (default 102400)\n"
@@ -39,7 +40,7 @@ static void on_signal(evutil_socket_t number, short what, void *arg)
 }
 
 struct settings {
-    const char *control, *api_key_file, *webhook_secret_file;
+    const char *control, *api_key_file, *webhook_secret_file, *cycle_times;
     size_t record_max;
     unsigned seed;
 };
@@ -60,6 +61,7 @@ static int parse(int argc, char **argv, struct sim *sim, struct settings *settin
         CYCLE,
         API_KEY,
         SECRET,
+        CYCLE_TIMES,
         NO_CHECK,
         BODY,
         IDLE,
@@ -72,6 +74,7 @@ static int parse(int argc, char **argv, struct sim *sim, struct settings *settin
                                             {"cycle", 1, NULL, CYCLE},
                                             {"api-key-file", 1, NULL, API_KEY},
                                             {"webhook-secret-file", 1, NULL, SECRET},
+                                            {"cycle-times", 1, NULL, CYCLE_TIMES},
                                             {"no-key-check", 0, NULL, NO_CHECK},
                                             {"body-limit", 1, NULL, BODY},
                                             {"idle", 1, NULL, IDLE},
@@ -101,6 +104,9 @@ static int parse(int argc, char **argv, struct sim *sim, struct settings *settin
             break;
         case SECRET:
             settings->webhook_secret_file = optarg;
+            break;
+        case CYCLE_TIMES:
+            settings->cycle_times = optarg;
             break;
         case NO_CHECK:
             sim->check_keys = false;
@@ -134,6 +140,9 @@ static bool start(struct sim *sim, const struct settings *settings, char *error,
         return false;
     if (settings->webhook_secret_file &&
         !(sim->webhook_secret = secret_read(settings->webhook_secret_file, error, error_size)))
+        return false;
+    if (settings->cycle_times &&
+        !service_load_cycles(sim, settings->cycle_times, error, error_size))
         return false;
     sim->control = http_server_new(sim->loop, settings->control, &control_limits,
                                    control_on_request, sim, error, error_size);

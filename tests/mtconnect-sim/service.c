@@ -65,6 +65,32 @@ bool service_set_cycle(struct sim *sim, json_t *told)
     return true;
 }
 
+bool service_load_cycles(struct sim *sim, const char *path, char *error, size_t error_size)
+{
+    json_error_t wrong;
+    json_t *all = json_load_file(path, JSON_REJECT_DUPLICATES, &wrong);
+    bool ok = json_is_array(all);
+    if (!all && wrong.line < 0) /* it could not be read; the text says the path */
+        snprintf(error, error_size, "%s", wrong.text);
+    else if (!all)
+        snprintf(error, error_size, "%s, line %d: %s", path, wrong.line, wrong.text);
+    else if (!ok)
+        snprintf(error, error_size, "%s: not an array", path);
+    size_t i;
+    json_t *told;
+    json_array_foreach (all, i, told) {
+        if (!ok)
+            break;
+        ok = json_is_number(json_object_get(told, "cycle_time")) && service_set_cycle(sim, told);
+        if (!ok)
+            snprintf(error, error_size,
+                     "%s: entry %zu: machine, cycle_time or observed_at is missing or wrong", path,
+                     i + 1);
+    }
+    json_decref(all);
+    return ok;
+}
+
 static void reply_json(struct http_exchange *exchange, unsigned status, json_t *body)
 {
     char *text = json_dumps(body, JSON_COMPACT | JSON_REAL_PRECISION(10));

@@ -54,6 +54,8 @@ void service_on_request(struct http_exchange *exchange, void *arg);
 enum answer_end { ANSWER_WHOLE, ANSWER_LOST, ANSWER_TRUNCATED };
 void service_process(struct sim *sim, struct http_exchange *exchange, enum answer_end end);
 bool service_set_cycle(struct sim *sim, json_t *told); /* false: not understood */
+/* From a file that holds an array of what POST /cycle takes; see control.c. */
+bool service_load_cycles(struct sim *sim, const char *path, char *error, size_t error_size);
 struct cycles *cycles_new(void);
 void cycles_free(struct cycles *cycles);
 bool service_up(struct sim *sim, char *error, size_t error_size);
