@@ -33,7 +33,7 @@ RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --
         python3-minimal python3-psycopg \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=build /build/tests/mtconnect-sim /usr/bin/
-COPY demo/shift.py demo/replay.py /demo/
+COPY demo/shift.py demo/replay.py demo/cycle-times.json /demo/
 USER mtc
 
 # What is built when no target is named.

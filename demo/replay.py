@@ -44,11 +44,9 @@ def main():
     with open(os.environ["PGPASSWORD_FILE"], encoding="ascii") as file:
         os.environ["PGPASSWORD"] = file.read().strip()
     with psycopg.connect("", autocommit=True) as pg:
-        machines = dict(pg.execute("SELECT machine, machine_id FROM mtc.active_machine ORDER BY 2"))
+        machines = dict(pg.execute("SELECT name, id FROM machines WHERE is_active ORDER BY id"))
     dice, until = random.Random(1), time.monotonic() + SECONDS
     wait_registered()
-    for name in machines:
-        tell("/cycle", {"machine": name, "cycle_time": round(dice.uniform(20, 300), 1)})
     shifts = [Shift("", list(machines.values())[n::4], RATE / 4 / 1.4, until, seed=n)
               for n in range(4)]
     for shift in shifts:

@@ -49,7 +49,7 @@ class Compose:
 
     def sql(self, text):
         """Rows of words."""
-        password = (self.secrets / "postgres_password").read_text()
+        password = (self.secrets / "postgres_mtc").read_text()
         out = subprocess.run(["docker", "exec", "-e", f"PGPASSWORD={password}",
                               self.ids("postgres")[0], "psql", "-h", "127.0.0.1", "-U", "mtc", "-d",
                               "production_tracking", "-At", "-F", "|", "-v", "ON_ERROR_STOP=1",
@@ -64,7 +64,7 @@ class Compose:
         return http("GET", f"http://127.0.0.1:{self.ports['SIM_CONTROL_PORT']}{path}")[1]
 
     def queues(self):
-        user = f"mtc:{(self.secrets / 'amqp_password').read_text()}"
+        user = f"monitoring:{(self.secrets / 'rabbitmq_monitoring').read_text()}"
         text = http("GET", f"http://127.0.0.1:{self.ports['MANAGEMENT_PORT']}/api/queues",
                     user=user)[1]
         return {queue["name"]: queue for queue in json.loads(text)}

@@ -5,6 +5,7 @@ import pika
 
 from lib.flow import check_all_arrived
 from lib.processes import wait_for
+from lib.stack import ROOT
 
 
 def test_fifty_redeliveries_do_not_lose_an_event(stack, servers):
@@ -49,6 +50,33 @@ def test_topology(stack, servers):
     major = json.loads(servers.rabbit.api("GET", "/api/overview")[1])["rabbitmq_version"].split(
         ".")[0]
     assert arguments.get("x-delivery-limit") == (-1 if int(major) >= 4 else None)
+
+
+def declared(servers, stack, kind, *names):
+    """What the broker has of ours for good, in the words of deploy/rabbitmq/topology.json."""
+    have = json.loads(servers.rabbit.api("GET", f"/api/{kind}/{stack.name}")[1])
+    return in_order({name: thing[name] for name in names} for thing in have
+                    if thing.get("source", thing.get("name")).startswith("mtc.")
+                    and not thing.get("destination", thing.get("name")).startswith("mtc.programs."))
+
+
+def in_order(things):
+    return sorted(json.dumps(thing, sort_keys=True) for thing in things)
+
+
+def test_definitions_say_what_the_programs_declare(stack, servers):
+    stack.producer().wait_ready()
+    told = json.loads((ROOT / "deploy/rabbitmq/topology.json").read_text())
+    overview = json.loads(servers.rabbit.api("GET", "/api/overview")[1])
+    for queue in told["queues"]:
+        assert queue["arguments"]["x-delivery-limit"] == -1, "what RabbitMQ 4 needs"
+        if int(overview["rabbitmq_version"].split(".")[0]) < 4:
+            del queue["arguments"]["x-delivery-limit"]
+    assert set(told) == {"queues", "exchanges", "bindings"}
+    for kind, things in told.items():
+        names = [name for name in things[0] if name != "vhost"]
+        assert declared(servers, stack, kind, *names) == in_order(
+            {name: thing[name] for name in names} for thing in things), kind
 
 
 def test_existing_queue_is_used_as_it_is(stack, servers):
