@@ -33,7 +33,7 @@ struct amqp_chan {
     void *arg;
     uint16_t id;
     bool closing;
-    uint64_t next_tag; /* 0: not in confirm mode */
+    uint64_t next_tag; /* of the next publish; never 0, which says that nothing was sent */
     struct call *first, **last;
     struct assembly assembly;
 };
@@ -54,6 +54,7 @@ struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_
     chan->arg = arg;
     chan->id = id;
     chan->last = &chan->first;
+    chan->next_tag = 1;
     conn->channels[id] = chan;
     amqp_channel_open_t open = {.out_of_band = amqp_empty_bytes};
     amqp_chan_call(chan, AMQP_CHANNEL_OPEN_METHOD, &open, AMQP_CHANNEL_OPEN_OK_METHOD, NULL, NULL);

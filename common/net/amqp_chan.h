@@ -52,8 +52,8 @@ void amqp_chan_call(struct amqp_chan *chan, amqp_method_number_t id, void *decod
 void amqp_chan_confirm_select(struct amqp_chan *chan);
 
 /*
- * Publishes, mandatory. Returns the tag its confirm will carry, or 0 if the properties do not fit
- * into a frame: then nothing was sent.
+ * Publishes, mandatory. Returns the tag its confirm will carry, if the channel is in confirm mode,
+ * or 0 if the properties do not fit into a frame: then nothing was sent.
  */
 uint64_t amqp_chan_publish(struct amqp_chan *chan, const char *exchange, amqp_bytes_t routing_key,
                            amqp_basic_properties_t *properties, const void *body, size_t len);

@@ -25,7 +25,7 @@ def findings(stack):
 def test_all_are_seen_wherever_they_listen(stack):
     """Seven programs, most of them without any address of /metrics."""
     senders = [stack.sender(f"sender-{n}", MTC_SENDER_LISTEN="") for n in (1, 2, 3)]
-    stack.producer("producer-1").wait_ready()
+    producer = stack.producer("producer-1").wait_ready()
     stack.producer("producer-2", MTC_PRODUCER_LISTEN="")
     stack.scheduler("scheduler-1").wait_ready()
     stack.receiver("receiver-1").wait_ready()
@@ -44,6 +44,7 @@ def test_all_are_seen_wherever_they_listen(stack):
                      ["sender", "sender-3", "ready"]]
     assert not [finding for finding in findings(stack)
                 if finding["what"] == "program" and finding["verdict"] != "ok"]
+    assert "level=warn" not in producer.text() + senders[0].text()
     senders[1].kill()
     wait_seen(stack, "producer-1", "producer-2", "scheduler-1", "receiver-1", "sender-1",
               "sender-3")
