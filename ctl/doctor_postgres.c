@@ -38,7 +38,7 @@ static bool look_at_schema(struct doctor *doctor)
                                  0, NULL);
     if (!result) {
         doctor_find(doctor, FINDING_ILL, "schema mtc",
-                    "run mtcctl migrate --adapter production_tracking, "
+                    "run mtcctl migrate --adapter NAME (--help lists them), "
                     "as the owner of the database",
                     "%s", doctor->ctl.error);
         return false;

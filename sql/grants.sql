@@ -8,7 +8,8 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA mtc FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION mtc.emit(text, text, text, json, uuid, timestamptz, text) TO PUBLIC;
 
 -- mtcctl doctor is to tell a role without rights what it may not do; see functions/health.sql.
-GRANT EXECUTE ON FUNCTION mtc.health(), mtc.adapter_health() TO PUBLIC;
+GRANT EXECUTE ON FUNCTION mtc.health(), mtc.adapter_health(),
+    mtc.trigger_health(text, text, text[]) TO PUBLIC;
 
 -- A function that came later, and serves whoever may call an older one, may be called by the same
 -- roles: or an upgrade would stop a site whose programs have a role of their own.

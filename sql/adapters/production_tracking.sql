@@ -1,4 +1,4 @@
--- version: 3
+-- version: 4
 -- Fits mtc onto the production-tracking system: tables public.machines and public.setup_jobs, which
 -- stay as they are. Applied again whenever its version rises, so every statement can be repeated.
 --
@@ -157,14 +157,6 @@ $$;
 CREATE OR REPLACE FUNCTION mtc.adapter_health()
 RETURNS TABLE (verdict text, what text, detail text, advice text)
 LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN t.disabled > 0 THEN 'ill' ELSE 'ok' END, 'triggers',
-           CASE WHEN t.disabled > 0
-                THEN t.disabled || ' of them are disabled: changes make no events'
-                ELSE 'on setup_jobs' END,
-           CASE WHEN t.disabled > 0
-                THEN 'ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_inserted, and'
-                     ' mtc_setup_status' END
-      FROM (SELECT count(*) AS present, count(*) FILTER (WHERE tgenabled = 'D') AS disabled
-              FROM pg_trigger WHERE tgname IN ('mtc_setup_inserted', 'mtc_setup_status')) t
-     WHERE t.disabled > 0 OR t.present = 2
+    SELECT * FROM mtc.trigger_health('production_tracking', 'public.setup_jobs',
+                                     '{mtc_setup_inserted,mtc_setup_status}')
 $$;

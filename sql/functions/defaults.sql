@@ -66,8 +66,8 @@ BEGIN
                        'none is installed: no trigger emits events, and no machine is known'),
                    coalesce(
                        'run mtcctl migrate --adapter ' || a.names,
-                       'run mtcctl migrate --adapter production_tracking, unless the application'
-                       ' calls mtc.emit()')
+                       'run mtcctl migrate --adapter NAME (--help lists them), unless the'
+                       ' application calls mtc.emit()')
               FROM (SELECT string_agg(DISTINCT v.component, ', ') AS names
                       FROM mtc.schema_version v WHERE v.component <> 'core') a
         $$;

@@ -1,6 +1,31 @@
 -- What mtcctl doctor asks of this database. It runs with the rights of whoever calls it: it tells
 -- what that role may do, and shows nothing that the role could not see by itself.
 
+-- For adapters: are their triggers on a table of the host there, and not disabled? A table that was
+-- made anew, by a restore for instance, has lost them. One row.
+CREATE OR REPLACE FUNCTION mtc.trigger_health(adapter text, host_table text, wanted text[])
+RETURNS TABLE (verdict text, what text, detail text, advice text)
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN f.missing IS NULL AND f.disabled IS NULL THEN 'ok' ELSE 'ill' END, 'triggers',
+           CASE WHEN to_regclass(host_table) IS NULL THEN format('there is no %s', host_table)
+                WHEN f.missing IS NOT NULL THEN
+                    format('%s lacks %s: changes make no events', host_table, f.missing)
+                WHEN f.disabled IS NOT NULL THEN
+                    format('disabled on %s: %s; changes make no events', host_table, f.disabled)
+                ELSE 'on ' || host_table END,
+           CASE WHEN f.missing IS NOT NULL THEN
+                    format('DELETE FROM mtc.schema_version WHERE component = %L, then'
+                           ' mtcctl migrate --adapter %s', adapter, adapter)
+                ELSE f.enable END
+      FROM (SELECT string_agg(w.name, ', ') FILTER (WHERE t.oid IS NULL) AS missing,
+                   string_agg(w.name, ', ') FILTER (WHERE t.tgenabled = 'D') AS disabled,
+                   string_agg(format('ALTER TABLE %s ENABLE TRIGGER %s', host_table, w.name), '; ')
+                       FILTER (WHERE t.tgenabled = 'D') AS enable
+              FROM unnest(wanted) AS w (name)
+                   LEFT JOIN pg_trigger t ON t.tgname = w.name
+                                         AND t.tgrelid = to_regclass(host_table)) f
+$$;
+
 -- verdict: ok, warning or ill. advice: what to do, NULL when it is well. An adapter adds what it
 -- knows of the host's tables by its own mtc.adapter_health().
 CREATE OR REPLACE FUNCTION mtc.health()

@@ -338,6 +338,33 @@ def test_health_tells_a_role_without_rights_what_it_lacks(stack):
     assert detail.startswith(f"{role} may not call mtc.relay_step(")
 
 
+@pytest.mark.parametrize("change, detail", [
+    ("ALTER TABLE setup_jobs DISABLE TRIGGER ALL",
+     "disabled on public.setup_jobs: mtc_setup_inserted, mtc_setup_status; changes make no events"),
+    ("DROP TRIGGER mtc_setup_status ON setup_jobs",
+     "public.setup_jobs lacks mtc_setup_status: changes make no events"),
+    ("ALTER TABLE setup_jobs RENAME TO old_setup_jobs", "there is no public.setup_jobs"),
+])
+def test_health_tells_of_triggers_what_to_do(stack, change, detail):
+    def triggers():
+        return pg.execute("SELECT verdict, detail, advice FROM mtc.health()"
+                          " WHERE what = 'triggers'").fetchall()
+
+    with stack.connect() as pg:
+        assert triggers() == [("ok", "on public.setup_jobs", None)]
+        pg.execute(change)
+        (verdict, told, advice), = triggers()
+        assert (verdict, told) == ("ill", detail)
+        if "RENAME" in change:
+            pg.execute("CREATE TABLE setup_jobs (LIKE old_setup_jobs INCLUDING ALL);"
+                       " DROP TABLE old_setup_jobs")
+            (_, _, advice), = triggers()
+        pg.execute(advice.split(", then")[0])  # literally
+        if "mtcctl migrate" in advice:
+            stack.ctl(*advice.split("mtcctl ")[1].split())
+        assert triggers() == [("ok", "on public.setup_jobs", None)]
+
+
 def test_health_without_an_adapter(make_stack):
     stack = make_stack(plant=False)
     stack.scheduler().wait_ready()
@@ -350,7 +377,7 @@ def test_health_without_an_adapter(make_stack):
         ("ok", "scheduler")]
     assert all((advice is None) == (verdict == "ok") for verdict, _, _, advice in rows)
     assert rows[0][2:] == ("none is installed: no trigger emits events, and no machine is known",
-                           f"run mtcctl migrate --adapter {ADAPTER},"
+                           "run mtcctl migrate --adapter NAME (--help lists them),"
                            " unless the application calls mtc.emit()")
     assert rows[3][2].startswith("1 events wait, the oldest for 360")
 
