@@ -32,18 +32,21 @@ static void on_applied(const struct migration *migration, void *arg)
         printf("applied %s%s (%s)\n", migration->component, version, migration->title);
 }
 
+/* Which settings there are is the adapter's matter: it brings a row for each it heeds. */
 static bool change_setting(struct migrate *migrate, const char *name, const char *value)
 {
     if (!value)
         return true;
+    struct schema *schema = &migrate->schema;
     const char *values[] = {name, value};
-    PGresult *result = pg_plain_query(migrate->schema.pg,
-                                      "INSERT INTO mtc.setting (name, value) VALUES ($1, $2)"
-                                      " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                                      2, values, migrate->schema.error,
-                                      sizeof migrate->schema.error);
+    PGresult *result = pg_plain_query(schema->pg,
+                                      "UPDATE mtc.setting SET value = $2 WHERE name = $1", 2,
+                                      values, schema->error, sizeof schema->error);
+    bool ok = result && strcmp(PQcmdTuples(result), "1") == 0;
+    if (result && !ok)
+        snprintf(schema->error, sizeof schema->error, "no adapter in the database heeds %s", name);
     PQclear(result);
-    return result != NULL;
+    return ok;
 }
 
 static bool migrate_all(struct migrate *migrate)

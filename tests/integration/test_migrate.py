@@ -136,6 +136,14 @@ def test_wrong_words(stack):
     assert "usage" in stack.ctl(status=2)
 
 
+def test_a_setting_nobody_heeds_is_refused(make_stack):
+    stack = make_stack(plant=False)
+    text = stack.ctl("migrate", "--setup-endpoint", "deployed", status=1)
+    assert text.endswith("mtcctl: no adapter in the database heeds setup_endpoint\n")
+    with stack.connect() as pg:
+        assert pg.execute("SELECT count(*) FROM mtc.setting").fetchone() == (0,)
+
+
 def test_locked_tables_are_not_waited_for_long(make_stack):
     """A migration that waits would make the application wait behind it."""
     stack = make_stack()
