@@ -31,7 +31,7 @@ static void judge_answer(struct doctor *doctor, const struct http_plain *answer,
                     "MTConnect refuses it: HTTP %ld", answer->status);
     else if (answer->status == 404)
         doctor_find(doctor, FINDING_WARNING, "MTConnect",
-                    "if its name there is another, put it into mtc.machine_name",
+                    "if its name there is another, teach it to the adapter: docs/adapters.md",
                     "answers, but does not know machine %s", machine);
     else if (answer->status / 100 != 2)
         doctor_find(doctor, FINDING_ILL, "MTConnect", "see its log; events wait, nothing is lost",

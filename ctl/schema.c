@@ -80,6 +80,27 @@ static bool refuse_newer(struct schema *schema)
     return ok;
 }
 
+/* All adapters replace the same functions and views: a second one would take the first one's place
+ * and leave its triggers. */
+static bool refuse_second_adapter(struct schema *schema)
+{
+    if (!schema->adapter)
+        return true;
+    const char *values[] = {MIGRATIONS_CORE, schema->adapter};
+    PGresult *result = query(
+        schema, "SELECT component FROM mtc.schema_version WHERE component NOT IN ($1, $2) LIMIT 1",
+        2, values);
+    bool ok = result && PQntuples(result) == 0;
+    if (result && !ok)
+        snprintf(
+            schema->error, sizeof schema->error,
+            "the database has the adapter %s, and takes one only: see \"Changing the adapter\" "
+            "in docs/adapters.md",
+            PQgetvalue(result, 0, 0));
+    PQclear(result);
+    return ok;
+}
+
 /* An adapter makes functions, so it ends with the grants. */
 static bool apply(struct schema *schema, const struct migration *migration)
 {
@@ -216,7 +237,7 @@ bool schema_migrate(struct schema *schema)
                " component text NOT NULL, version integer NOT NULL, title text NOT NULL,"
                " applied_at timestamptz NOT NULL DEFAULT now(), PRIMARY KEY (component, version))",
                0, NULL) &&
-           refuse_newer(schema) && apply_component(schema, MIGRATIONS_CORE) &&
-           apply_functions(schema) &&
+           refuse_newer(schema) && refuse_second_adapter(schema) &&
+           apply_component(schema, MIGRATIONS_CORE) && apply_functions(schema) &&
            (!schema->adapter || apply_component(schema, schema->adapter));
 }

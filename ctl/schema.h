@@ -8,6 +8,7 @@
  *
  * Each transaction has a short lock_timeout: the application is never made to wait behind a
  * migration that waits. One that fails leaves nothing behind, and what was applied before it stays.
+ * A database that has another adapter than the one named is refused before anything is applied.
  * An advisory lock, held until the session ends, keeps two of them apart. A database newer than
  * this program is refused: by the versions of core and adapters, and by the version of the program
  * that applied a family of functions that is not ours.
