@@ -163,10 +163,15 @@ static int parse_options(int argc, char **argv, struct choice *choice, bool *jso
             return ctl_usage(help, option == 'h' ? stdout : stderr);
     }
     bool narrowed = choice->id || choice->machine || choice->reason;
-    if (optind < argc || (choice->all && narrowed) ||
-        (choice->action != LIST && !choice->all && !narrowed))
-        return ctl_usage(help, stderr);
-    return -1;
+    if (choice->all && narrowed)
+        fputs("mtcctl: --all and a narrower choice exclude each other\n", stderr);
+    else if (choice->action != LIST && !choice->all && !narrowed)
+        fputs("mtcctl: which letters? choose them, or say --all\n", stderr);
+    else if (optind < argc)
+        fprintf(stderr, "mtcctl: what is \"%s\"?\n", argv[optind]);
+    else
+        return -1;
+    return ctl_usage(help, stderr);
 }
 
 int dead_main(const struct config *config, int argc, char **argv)
@@ -175,8 +180,11 @@ int dead_main(const struct config *config, int argc, char **argv)
     struct choice choice = {.action = LIST};
     if (argc >= 2 && strcmp(argv[1], "--help") == 0)
         return ctl_usage(help, stdout);
-    if (argc < 2 || !parse_action(argv[1], &choice.action))
+    if (argc < 2 || !parse_action(argv[1], &choice.action)) {
+        if (argc >= 2)
+            fprintf(stderr, "mtcctl: \"%s\" is none of list, show, requeue and drop\n", argv[1]);
         return ctl_usage(help, stderr);
+    }
     int done = parse_options(argc, argv, &choice, &ctl.json);
     if (done >= 0)
         return done;

@@ -37,8 +37,13 @@ struct request {
 
 static bool is_state(const char *text)
 {
-    return strcmp(text, "waiting") == 0 || strcmp(text, "published") == 0 ||
-           strcmp(text, "delivered") == 0 || strcmp(text, "dead") == 0;
+    static const char *const states[] = {"waiting", "published", "delivered", "dead"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
+        if (strcmp(text, states[i]) == 0)
+            return true;
+    }
+    fprintf(stderr, "mtcctl: \"%s\" is no state\n", text);
+    return false;
 }
 
 /* -1 to go on, or the exit status. */
@@ -76,7 +81,10 @@ static int parse_options(int argc, char **argv, struct request *request)
         else
             return ctl_usage(help, option == 'h' ? stdout : stderr);
     }
-    return optind < argc ? ctl_usage(help, stderr) : -1;
+    if (optind == argc)
+        return -1;
+    fprintf(stderr, "mtcctl: what is \"%s\"?\n", argv[optind]);
+    return ctl_usage(help, stderr);
 }
 
 int events_main(const struct config *config, int argc, char **argv)

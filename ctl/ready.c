@@ -34,8 +34,11 @@ int ready_main(const struct config *config, int argc, char **argv)
     const char *program = optind == argc - 1 ? argv[optind] : "";
     const char *address = program_address(config, program);
     char url[256];
-    if (!address)
+    if (!address) {
+        if (*program)
+            fprintf(stderr, "mtcctl: \"%s\" is none of the programs\n", program);
         return ctl_usage(help, stderr);
+    }
     if (!*address) {
         fprintf(stderr, "mtcctl: %s.listen is empty: there is nobody to ask\n", program);
         return 1;

@@ -87,8 +87,16 @@ static int parse_options(int argc, char **argv, struct request *request)
             return ctl_usage(help, option == 'h' ? stdout : stderr);
     }
     bool chosen = values[MACHINE] || values[SINCE] || values[UNTIL] || values[IDS];
-    if (optind < argc || chosen == request->all)
+    if (chosen == request->all) {
+        fputs(chosen ? "mtcctl: --all and a narrower choice exclude each other\n"
+                     : "mtcctl: which events? choose them, or say --all\n",
+              stderr);
         return ctl_usage(help, stderr);
+    }
+    if (optind < argc) {
+        fprintf(stderr, "mtcctl: what is \"%s\"?\n", argv[optind]);
+        return ctl_usage(help, stderr);
+    }
     if (values[IDS])
         snprintf(request->ids + request->ids_len, sizeof request->ids - request->ids_len, "}");
     return -1;

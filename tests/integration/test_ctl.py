@@ -79,7 +79,8 @@ def test_events_are_found(stack):
     row, = asked(stack, "events", "--id", first)
     assert row["state"] == "delivered" and row["status"] == 201 and row["attempts"] == 1
     for bad in (["--since", "yesterday"], ["--state", "lost"], ["--id", "7"], ["more"]):
-        assert "usage" in stack.ctl("events", *bad, status=2)
+        text = stack.ctl("events", *bad, status=2)
+        assert f'"{bad[-1]}"' in text and "usage" in text
     for bad in ("x", "0", "-1", "5 a", ""):
         assert f'--limit "{bad}" is no whole number' in stack.ctl("events", "--limit", bad,
                                                                   status=2)
@@ -121,8 +122,11 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     row, = asked(stack, "events", "--id", unknown)
     assert row["state"] == "dead" and row["note"] == "dropped"
     assert asked(stack, "audit")["dropped"] == 1
-    for bad in ([], ["list", "--all", "--id", "x"], ["requeue"], ["drop"], ["bury", "--all"]):
-        assert "usage" in stack.ctl("dead", *bad, status=2)
+    for bad, why in (([], ""), (["list", "--all", "--id", "x"], "exclude each other"),
+                     (["requeue"], "which letters?"), (["drop"], "which letters?"),
+                     (["bury", "--all"], '"bury" is none of'), (["list", "x"], 'what is "x"?')):
+        text = stack.ctl("dead", *bad, status=2)
+        assert why in text and "usage" in text
     stack.ctl("dead", "show", "--id", first, status=1)  # no longer there
 
 
@@ -220,8 +224,9 @@ def test_replay(stack):
     assert [row["type"] for row in fresh] == [f"setup.{status}"
                                               for status in ("pending_qc", "allowed", "started",
                                                              "completed")]
-    assert "usage" in stack.ctl("replay", status=2)
-    assert "usage" in stack.ctl("replay", "--all", "--machine", "x", status=2)
+    assert "which events?" in stack.ctl("replay", status=2)
+    assert "exclude each other" in stack.ctl("replay", "--all", "--machine", "x", status=2)
+    assert 'what is "x"?' in stack.ctl("replay", "--all", "x", status=2)
     assert "accounted for" in stack.ctl("audit")
 
 
@@ -424,4 +429,4 @@ def test_ready(stack):
     producer.stop()
     assert asked(stack, "ready", "producer", status=1)["ready"] is False
     assert "not running" in stack.ctl("ready", "producer", status=1)
-    assert "usage" in stack.ctl("ready", "nobody", status=2)
+    assert '"nobody" is none of the programs' in stack.ctl("ready", "nobody", status=2)
