@@ -1,71 +1,75 @@
 """./dev demo: a shift of a real plant through the whole suite, with faults, checked at the end."""
 import argparse
 import signal
-import statistics
 import sys
 import threading
 import time
 
 from checkpoints import Checkpoints
+from figures import HEAD, Figures, show_percentiles
+from screen import Screen, Ticker
 from shift import Shift
-from updown import describe
+from updown import describe, end_all, start_servers
 from lib.servers import Servers
 from lib.stack import Stack
 
 
-class Screen:
-    """One line a second; on a terminal the last one is rewritten."""
+class Background(threading.Thread):
+    """What goes on meanwhile; join() raises what went wrong in it."""
 
-    HEAD = (f"{'time':>6} {'committed':>10} {'published':>10} {'delivered':>10} "
-            f"{'retries':>8} {'dead':>5} {'waiting':>8}"
-            f" {'breaker':>8}   commit to arrival p50 / p95 / p99")
+    def __init__(self, work):
+        super().__init__(daemon=True)
+        self.work, self.error = work, None
+        self.start()
 
-    def __init__(self):
-        self.live = sys.stdout.isatty()
+    def run(self):
+        try:
+            self.work()
+        except Exception as error:  # raised by join()
+            self.error = error
 
-    def say(self, text=""):
-        print(("\r\033[K" if self.live else "") + text, flush=True)
-
-    def show(self, text):
-        if self.live:
-            print("\r\033[K" + text, end="", flush=True)
-        else:
-            print(text, flush=True)
-
-
-def percentiles(values):
-    if len(values) < 2:
-        return None
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return cuts[49], cuts[94], cuts[98]
-
-
-def show_percentiles(values):
-    found = percentiles(values)
-    return "-" if not found else " / ".join(f"{1000 * value:.1f}" for value in found) + " ms"
+    def join(self, timeout=None):
+        super().join(timeout)
+        if self.error:
+            raise self.error
 
 
 class Demo:
     def __init__(self, arguments):
         self.arguments = arguments
         self.screen = Screen()
-        self.servers = self.stack = None
-        self.restarting = None
+        self.servers = self.stack = self.figures = self.restarting = None
         self.shifts = []
-        self.seen = 0
-        # (setup, status, nth time) -> time; how the record is joined with what was committed
-        self.arrivals = {}
+        self.doing = None  # what is waited for, or a function that makes the line of a second
+        self.ticker = Ticker(self.screen, self.line)
+        self.second = 0
+        self.ticker.start()
+
+    def line(self, second):
+        self.second, doing = second, self.doing
+        if callable(doing):
+            return doing(second)
+        return f"  {second:4}s {doing} ..." if doing else None
+
+    def now(self, doing):
+        """What takes time from here on; the line of each second says so."""
+        self.doing = doing
 
     def start(self):
         begun = time.monotonic()
         self.screen.say("starting private PostgreSQL, RabbitMQ and Redis, the programs and a "
-                        "stand-in for MTConnect ...")
-        self.servers = Servers().start()
+                        "stand-in for MTConnect")
+        self.servers = Servers()
+        start_servers(self.servers, self.now)
+        self.now("a database with the plant, schema mtc and the stand-in are made")
         self.stack = Stack(self.servers).set_up()
         self.producers = [self.stack.producer("producer-1"), self.stack.producer("producer-2")]
         self.senders = [self.stack.sender("sender-1"), self.stack.sender("sender-2")]
         for service in self.producers + self.senders:
+            self.now(f"{service.name} connects")
             service.wait_ready()
+        self.now(None)
+        self.figures = Figures(self.stack, self.senders)
         self.screen.say(
             f"ready after {time.monotonic() - begun:.0f} s: 16 machines, 2 producers, 2 senders\n")
 
@@ -95,87 +99,44 @@ class Demo:
         def restart():
             self.servers.rabbit.stop()
             self.servers.rabbit.start()
-        self.restarting = threading.Thread(target=restart)
-        self.restarting.start()
-
-    def committed(self):
-        return [event for shift in self.shifts for event in shift.committed]
-
-    def read_record(self):
-        rows = self.stack.sim.record(self.seen)
-        self.seen += len(rows)
-        for row in rows:
-            if row["applied"]:
-                self.arrivals.setdefault(row["key"], row["at"])
-
-    def latencies(self):
-        """Seconds from the end of the commit, as the application saw it, to the arrival at
-        MTConnect."""
-        with self.stack.connect() as pg:
-            rows = pg.execute("SELECT event_id::text, (body::json->'data'->>'setupId')::int, "
-                              "body::json->'data'->>'status'"
-                              " FROM mtc.outbox WHERE kind = 'setup' ORDER BY id").fetchall()
-        order = {}
-        for key, setup, status in rows:
-            order.setdefault((setup, status), []).append(key)
-        found = []
-        for setup, status, _, at in sorted(self.committed(), key=lambda event: event[3]):
-            keys = order.get((setup, status))
-            key = keys.pop(0) if keys else None
-            if key in self.arrivals:
-                found.append((at, max(0.0, self.arrivals[key] - at)))
-        return found
-
-    def line(self, begun):
-        states = self.stack.states()
-        self.read_record()
-        retries = sum(s.metrics().get("mtc_sender_retries_total", 0)
-                      for s in self.senders if s.ready())
-        # A sender without events has nobody to probe with, so its breaker says nothing.
-        working = [m for m in (s.metrics() for s in self.senders if s.ready())
-                   if m["mtc_sender_lanes"]]
-        breaker = "open" if any(m["mtc_sender_breaker_open"] for m in working) else "closed"
-        recent = [latency for at, latency in self.latencies() if at > time.time() - 5]
-        delivered, dead = states.get("delivered", 0), states.get("dead", 0)
-        published = delivered + dead + states.get("published", 0)
-        return (f"{time.monotonic() - begun:5.0f}s "
-                f"{published + states.get('waiting', 0):10} {published:10} {delivered:10}"
-                f" {retries:8.0f} {dead:5} {states.get('waiting', 0):8} {breaker:>8}   "
-                f"{show_percentiles(recent)} (last 5 s)")
+        self.restarting = Background(restart)
 
     def run(self):
         seconds, rate = self.arguments.seconds, self.arguments.rate
         begun = time.monotonic()
         conninfo = self.servers.postgres.conninfo(self.stack.name)
-        self.shifts = [Shift(conninfo, list(range(1 + n, 17, 4)), rate / 4 / 1.4, begun + seconds,
-                             seed=n) for n in range(4)]
+        self.shifts += [Shift(conninfo, list(range(1 + n, 17, 4)), rate / 4 / 1.4, begun + seconds,
+                              seed=n) for n in range(4)]
+        self.figures.shifts = self.shifts
         faults = [(begun + seconds * at, text, action) for at, text, action in self.faults()]
-        self.screen.say(Screen.HEAD)
+        self.screen.say(HEAD)
         for shift in self.shifts:
             shift.start()
+        first = self.second + 1
+        self.now(lambda second: self.figures.line(second - first))
         while any(shift.is_alive() for shift in self.shifts):
             while faults and time.monotonic() >= faults[0][0]:
                 _, text, action = faults.pop(0)
-                self.screen.say(f"       -> {text}")
+                self.screen.say(f"       -> {text}", keep=True)
                 action()
-            self.screen.show(self.line(begun))
-            time.sleep(1)  # the pace of the display
+            time.sleep(0.05)  # how exactly faults keep their time
         for shift in self.shifts:
             if shift.error:
                 raise shift.error
-        self.screen.say("       -> the shift is over; what is under way drains")
+        self.screen.say("       -> the shift is over; what is under way drains", keep=True)
         if self.restarting:
             self.restarting.join()
         self.stack.wait_settled(90)
-        self.screen.say(self.line(begun))
+        self.now(None)
+        self.screen.say(self.figures.line(self.second - first + 1, patience=10))
 
     def summary(self):
         """Compares what was committed with what arrived; returns whether all is well."""
-        stack, say = self.stack, self.screen.say
-        self.read_record()
+        stack, say, figures = self.stack, self.screen.say, self.figures
+        figures.read_record()
         states, stats = stack.states(), stack.sim.stats()["record"]
         wanted, got = stack.outbox_order(), stack.sim.applied()
-        committed, events = len(self.committed()), sum(len(keys) for keys in wanted.values())
+        committed, events = len(figures.committed()), sum(len(keys) for keys in wanted.values())
         arrived = sum(len(keys) for keys in got.values())
         disordered = [machine for machine, keys in wanted.items() if got.get(machine) != keys]
         checks = [
@@ -192,14 +153,15 @@ class Demo:
         say()
         for text, good in checks:
             say(f"  {'ok  ' if good else 'FAIL'} {text}")
-        latencies = [latency for _, latency in self.latencies()]
-        calm = [latency for at, latency in self.latencies() if at < self.calm_until]
-        say(f"\n  duplicate POSTs answered 409: {stats['statuses'].get('409', 0)} (a "
-            "lost answer or a kill costs one at most)")
-        say(f"  commit to arrival, p50 / p95 / p99: {show_percentiles(calm)} while "
-            "nothing was broken (first fifth),")
-        say(f"                                      {show_percentiles(latencies)} over "
-            "the whole shift, outages and all")
+        latencies = figures.latencies()
+        calm = [latency for at, latency in latencies if at < self.calm_until]
+        whole = [latency for _, latency in latencies]
+        say(f"\n  duplicate POSTs answered 409: {stats['statuses'].get('409', 0)}"
+            " (a lost answer or a kill costs one at most)")
+        say(f"  commit to arrival, p50 / p95 / p99: {show_percentiles(calm)}"
+            " while nothing was broken (first fifth),")
+        say(f"                                      {show_percentiles(whole)}"
+            " over the whole shift, outages and all")
         for service in self.producers + self.senders:
             say(f"  {service.name}: {service.rss_kib() / 1024:.1f} MiB, "
                 f"{service.cpu_seconds():.2f} s of CPU")
@@ -213,12 +175,10 @@ class Demo:
             self.screen.say()
 
     def end(self):
-        if self.stack:
-            for service in self.stack.services:
-                service.stop()
-            self.stack.sim.stop()
-        if self.servers:
-            self.servers.stop()
+        self.screen.say("\nending everything")
+        end_all(self.servers, self.stack, self.now)
+        self.now(None)
+        self.ticker.stop()
 
 
 def main():
@@ -235,15 +195,14 @@ def main():
         demo.calm_until = time.time() + demo.arguments.seconds * 0.2
         demo.run()
         good = demo.summary()
-        good = Checkpoints(demo.stack, demo.screen.say).run() and good
+        good = Checkpoints(demo.stack, demo.screen.say, demo.now).run() and good
         if demo.arguments.keep:
             demo.keep()
     except KeyboardInterrupt:
         demo.screen.say("\ninterrupted")
     finally:
-        demo.screen.say("\nending everything ...")
         demo.end()
-    print("demo: all is well" if good else "demo: FAILED", flush=True)
+    demo.screen.say("demo: all is well" if good else "demo: FAILED")
     return 0 if good else 1
 
 

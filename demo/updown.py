@@ -30,10 +30,30 @@ def describe(stack):
     return "\n".join("  " + line for line in lines)
 
 
+def start_servers(servers, now):
+    """now() is told what is waited for."""
+    for name, server in (("PostgreSQL", servers.postgres), ("Redis", servers.redis),
+                         ("RabbitMQ", servers.rabbit)):
+        now(f"{name} starts")
+        server.start()
+
+
+def end_all(servers, stack, now):
+    if stack:
+        for process in (*stack.services, stack.sim):
+            now(f"{process.name} ends")
+            process.stop()
+    if servers:
+        now("RabbitMQ, Redis and PostgreSQL end")
+        servers.stop()
+
+
 def up():
     if STATE.exists():
         sys.exit("dev: it is up already; ./dev down ends it")
-    servers = Servers().start()
+    servers = Servers()
+    start_servers(servers, print)
+    print("the programs and a stand-in for MTConnect start")
     stack = Stack(servers).set_up()
     for service in (stack.producer("producer-1"), stack.producer("producer-2"),
                     stack.sender("sender-1"), stack.sender("sender-2"),

@@ -187,8 +187,8 @@ class Rabbit:
     def crash(self):
         self.process.kill()
 
-    def api(self, method, path, body=None):
-        return http(method, f"http://127.0.0.1:{self.management}{path}", body, self.USER)
+    def api(self, method, path, body=None, timeout=10):
+        return http(method, f"http://127.0.0.1:{self.management}{path}", body, self.USER, timeout)
 
     def control(self, *words):
         """rabbitmqctl against this node."""

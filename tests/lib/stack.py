@@ -98,9 +98,10 @@ class Service(Process):
         wait_for(self.ready, seconds, f"{self.name} is ready")
         return self
 
-    def metrics(self):
+    def metrics(self, timeout=10):
         values = {}
-        for line in http("GET", f"http://127.0.0.1:{self.metrics_port}/metrics")[1].splitlines():
+        _, text = http("GET", f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=timeout)
+        for line in text.splitlines():
             if not line.startswith("#"):
                 name, value = line.rsplit(" ", 1)
                 values[name] = float(value)
