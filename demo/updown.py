@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import sys
@@ -11,6 +12,13 @@ from lib.servers import Servers
 from lib.stack import ROOT, Stack
 
 STATE = ROOT / ".dev" / "up.json"
+CONFIG, CONNINFO = STATE.with_name("mtc-sync.conf"), STATE.with_name("postgres")
+TRY = """
+try it:
+  psql "$(cat .dev/postgres)" -c "INSERT INTO setup_jobs (machine_id, status) VALUES (2, 'created')"
+  ./build/mtcctl -c .dev/mtc-sync.conf events
+  ./build/mtcctl -c .dev/mtc-sync.conf status
+./dev down ends everything"""
 
 
 def describe(stack):
@@ -48,6 +56,23 @@ def end_all(servers, stack, now):
         servers.stop()
 
 
+def teach_cycle_times(stack):
+    """The stand-in knows one for each machine, as a plant that runs does."""
+    dice = random.Random(1)
+    with stack.connect() as pg:
+        for name, in pg.execute("SELECT machine FROM mtc.active_machine").fetchall():
+            stack.sim.call("POST", "/cycle", {"machine": name,
+                                              "cycle_time": round(dice.uniform(20, 300), 1)})
+
+
+def write_links(stack):
+    """What changes from one time to the next, at places that don't."""
+    STATE.parent.mkdir(exist_ok=True)
+    CONFIG.unlink(missing_ok=True)
+    CONFIG.symlink_to(stack.config_path)
+    CONNINFO.write_text(stack.servers.postgres.conninfo(stack.name) + "\n")
+
+
 def up():
     if STATE.exists():
         sys.exit("dev: it is up already; ./dev down ends it")
@@ -55,18 +80,19 @@ def up():
     start_servers(servers, print)
     print("the programs and a stand-in for MTConnect start")
     stack = Stack(servers).set_up()
+    teach_cycle_times(stack)
     for service in (stack.producer("producer-1"), stack.producer("producer-2"),
                     stack.sender("sender-1"), stack.sender("sender-2"),
                     stack.scheduler("scheduler-1"), stack.receiver("receiver-1")):
         service.wait_ready()
+    write_links(stack)
     # In the order in which they are to be ended.
     processes = [*stack.services, stack.sim, servers.rabbit.process, servers.rabbit.epmd,
                  servers.redis.process]
     pids = ([[process.pid, signal.SIGTERM] for process in processes] +
             [[servers.postgres.process.pid, signal.SIGINT]])
-    STATE.parent.mkdir(exist_ok=True)
     STATE.write_text(json.dumps({"folder": str(servers.folder), "pids": pids}))
-    print(describe(stack) + "\n  ./dev down ends everything")
+    print(describe(stack) + TRY)
 
 
 def is_running(pid):
@@ -96,7 +122,8 @@ def down():
     for pid, number in state["pids"]:
         end(pid, number)
     shutil.rmtree(state["folder"], ignore_errors=True)
-    STATE.unlink()
+    for path in (STATE, CONFIG, CONNINFO):
+        path.unlink(missing_ok=True)
     print("down")
 
 
