@@ -1,5 +1,6 @@
 """./dev demo: a shift of a real plant through the whole suite, with faults, checked at the end."""
 import argparse
+import itertools
 import signal
 import sys
 import threading
@@ -153,6 +154,11 @@ class Demo:
         say()
         for text, good in checks:
             say(f"  {'ok  ' if good else 'FAIL'} {text}")
+        for machine in disordered:
+            pair = next(pair for pair in itertools.zip_longest(wanted[machine],
+                                                               got.get(machine, []))
+                        if pair[0] != pair[1])
+            say(f"       {machine}: where event {pair[0]} is due MTConnect has {pair[1]}")
         latencies = figures.latencies()
         calm = [latency for at, latency in latencies if at < self.calm_until]
         whole = [latency for _, latency in latencies]
