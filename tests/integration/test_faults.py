@@ -10,6 +10,7 @@ SECONDS = 75
 def test_a_short_campaign(servers, capsys):
     """Faults of every kind, one every two seconds; nothing lost, order kept, every event accounted
     for."""
+    assert servers.rabbit.process.is_running()  # ours; another is not there to be broken
     outcome = campaign.run(servers, seed=11, seconds=SECONDS, rate=100, pauses=(1.5, 2.5))
     with capsys.disabled():
         print(f"\n    {outcome.committed} events, {len(outcome.faults)} faults, "

@@ -37,8 +37,19 @@ class Postgres:
     def __init__(self, folder):
         self.folder = folder / "postgres"
         self.port = free_port()
-        self.bin = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
+        self.bin = self.find()
         self.process = None
+
+    @staticmethod
+    def find():
+        """Its programs: of version MTC_TEST_POSTGRES, or of the newest that is installed."""
+        found = {path.parent.name: str(path)
+                 for path in pathlib.Path("/usr/lib/postgresql").glob("*/bin")}
+        version = os.environ.get("MTC_TEST_POSTGRES") or max(found, key=float, default="any")
+        if version not in found:
+            raise FileNotFoundError(f"PostgreSQL {version} is not installed; there are: "
+                                    f"{', '.join(sorted(found)) or 'none'}")
+        return found[version]
 
     def start(self):
         if not self.folder.exists():
@@ -212,23 +223,33 @@ class Rabbit:
         return {q["name"]: q for q in json.loads(self.api("GET", f"/api/queues/{vhost}")[1])}
 
 
+class NotOurs:
+    """In the place of a process of others: a test that wants to touch it is skipped."""
+
+    def __getattr__(self, name):
+        import pytest  # the demo has none, and no such broker
+        pytest.skip("this broker is not ours to stop, freeze or set up")
+
+
 class ExternalRabbit(Rabbit):
     """A broker that runs already (another version, in a container):
-    MTC_TEST_RABBIT=PORT:MANAGEMENT-PORT, guest's password guest. Tests that restart the broker
-    can't be run against it."""
+    MTC_TEST_RABBIT=PORT:MANAGEMENT-PORT, guest's password guest. Tests that do more to it than talk
+    to it are skipped."""
 
     def __init__(self, folder, ports):
         super().__init__(folder)
         self.port, self.management = (int(port) for port in ports.split(":"))
+        self.process = NotOurs()
 
     def start(self):
         wait_for(self.answers, 90, "RabbitMQ answers")
         return self
 
     def stop(self, number=signal.SIGTERM):
-        raise NotImplementedError("this broker is not ours to stop")
+        self.process.stop(number)
 
-    crash = stop
+    def control(self, *words):
+        self.process.control(*words)
 
     def stop_all(self):
         pass
