@@ -1,8 +1,11 @@
 # One image with all programs. The stage "demo" has the simulator and the replayed shift besides.
-FROM debian:bookworm-slim AS build
+# DEBIAN is the release it is made from: bookworm (12) or trixie (13).
+ARG DEBIAN=bookworm
+
+FROM debian:${DEBIAN}-slim AS build
 RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
         gcc libc6-dev pkg-config meson ninja-build librabbitmq-dev libcurl4-openssl-dev libpq-dev libhiredis-dev \
-        libjansson-dev libconfig-dev libevent-dev libmicrohttpd-dev libssl-dev uthash-dev \
+        libjansson-dev libconfig-dev libevent-dev libmicrohttpd-dev libssl-dev uthash-dev dpkg-dev \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY meson.build ./
@@ -16,11 +19,16 @@ COPY tools tools
 COPY tests/meson.build tests/meson.build
 COPY tests/mtconnect-sim tests/mtconnect-sim
 RUN meson setup /build --buildtype=release --prefix=/usr && ninja -C /build && DESTDIR=/out meson install -C /build
+# The packages of the libraries, whose names differ from release to release: one a line.
+RUN mkdir debian && touch debian/control \
+    && dpkg-shlibdeps --warnings=0 -O /out/usr/bin/* >debian/depends \
+    && sed 's/^[^=]*=//; s/ *([^)]*)//g; s/ *|[^,]*//g; s/, */\n/g' debian/depends >/out/packages \
+    && cat /out/packages
 
-FROM debian:bookworm-slim AS programs
-RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        ca-certificates libconfig9 libcurl4 libevent-2.1-7 libhiredis0.14 libjansson4 libmicrohttpd12 libpq5 \
-        librabbitmq4 libssl3 \
+FROM debian:${DEBIAN}-slim AS programs
+COPY --from=build /out/packages /usr/share/mtc-sync/packages
+RUN apt-get update -q && DEBIAN_FRONTEND=noninteractive xargs apt-get install -y -q --no-install-recommends \
+        ca-certificates </usr/share/mtc-sync/packages \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin mtc
 COPY --from=build /out/usr/bin/ /usr/bin/
