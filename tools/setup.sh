@@ -70,30 +70,30 @@ build() { # build FOLDER MESON-OPTIONS...
     run_step "building $folder" ninja -C "$folder"
 }
 
-install_contract_tools() { # install_contract_tools FOLDER: as package-lock.json pins them
-    mkdir -p "$1"
-    cp tests/contract/package.json tests/contract/package-lock.json "$1"
-    cmp -s "$1/package-lock.json" "$1/installed" && return
-    # --ignore-scripts: nothing of what is downloaded runs before the tests call it
-    npm ci --prefix "$1" --no-audit --no-fund --ignore-scripts >>"$log" 2>&1 </dev/null || return 1
-    cp "$1/package-lock.json" "$1/installed"
+install_npm_tools() { # install_npm_tools SOURCE FOLDER: as SOURCE/package-lock.json pins them
+    mkdir -p "$2"
+    cp "$1/package.json" "$1/package-lock.json" "$2"
+    cmp -s "$2/package-lock.json" "$2/installed" && return
+    # --ignore-scripts: nothing of what is downloaded runs before it is called
+    npm ci --prefix "$2" --no-audit --no-fund --ignore-scripts >>"$log" 2>&1 </dev/null || return 1
+    cp "$2/package-lock.json" "$2/installed"
 }
 
-# Prism and Spectral hold the programs against contract/*.yaml. Sets $contract to what has become of
-# them: installed, unreachable (no registry can be asked from here) or failed.
-contract_tools() { # contract_tools FOLDER
+# Sets $npm_tools to what has become of them: installed, unreachable (no registry can be asked from
+# here) or failed.
+npm_tools() { # npm_tools TEXT SOURCE FOLDER
     if ! command -v node >/dev/null || ! command -v npm >/dev/null; then need nodejs npm; fi
-    step "contract tools from the npm registry"
-    if install_contract_tools "$1"; then
+    step "$1 from the npm registry"
+    if install_npm_tools "$2" "$3"; then
         done_step
-        contract=installed
+        npm_tools=installed
     elif npm ping >/dev/null 2>&1 </dev/null; then
         echo FAILED
         tail -n 25 "$log"
-        contract=failed
+        npm_tools=failed
     else
         echo "cannot be reached"
         # shellcheck disable=SC2034 # dev reads it
-        contract=unreachable
+        npm_tools=unreachable
     fi
 }
