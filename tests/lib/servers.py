@@ -33,6 +33,15 @@ def http(method, url, body=None, user=None, timeout=10):
         return error.code, error.read().decode(errors="replace")
 
 
+def lives(pid):
+    """Whether there is such a process that is more than a zombie."""
+    try:
+        status = pathlib.Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
 class Postgres:
     def __init__(self, folder):
         self.folder = folder / "postgres"
@@ -81,8 +90,15 @@ class Postgres:
             self.process.stop(number, 60)
 
     def crash(self):
-        """As kill -9 of the whole server."""
+        """As kill -9 of the whole server. Each of its processes leads a group of its own, and a
+        server does not start while one that it left behind still has the shared memory."""
+        pid = self.process.pid
+        self.process.send(signal.SIGSTOP)  # it makes no more of them
+        children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        for child in children:
+            os.kill(int(child), signal.SIGKILL)
         self.process.kill()
+        wait_for(lambda: not any(map(lives, children)), 30, "PostgreSQL's processes are gone")
 
     def conninfo(self, database):
         return f"host=127.0.0.1 port={self.port} user=postgres dbname={database}"
