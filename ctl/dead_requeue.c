@@ -68,13 +68,17 @@ static bool let_go(struct ctl *ctl, const struct letter *letter)
  */
 static bool requeue_event(struct ctl *ctl, const struct letter *letter)
 {
+    char partition[TOPOLOGY_NAME_BYTES];
+    topology_partition_name(
+        topology_partition_of(letter->told.machine, (int)ctl->config->topology_partitions),
+        partition);
     if (ctl_run(ctl,
                 "BEGIN;"
                 " SET LOCAL idle_in_transaction_session_timeout = '5s';"
                 " SET LOCAL lock_timeout = '5s'",
                 0, NULL) &&
         tell_ledger(ctl, letter, "SELECT mtc.requeued($1, $2)") &&
-        publish_again(ctl, letter, TOPOLOGY_EVENTS, letter->told.machine) &&
+        publish_again(ctl, letter, TOPOLOGY_PARTITIONS, partition) &&
         ctl_run(ctl, "COMMIT", 0, NULL))
         return let_go(ctl, letter);
     char why[sizeof ctl->error];

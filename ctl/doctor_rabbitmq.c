@@ -84,12 +84,10 @@ void doctor_rabbitmq(struct doctor *doctor)
         return;
     }
     look_at_version(doctor, amqp_plain_version(doctor->ctl.broker));
-    if (!amqp_plain_exchange_exists(doctor->ctl.broker, TOPOLOGY_EVENTS, &exists))
+    if (!amqp_plain_exchange_exists(doctor->ctl.broker, TOPOLOGY_PARTITIONS, &exists))
         return;
     if (!exists)
-        doctor_find(
-            doctor, FINDING_ILL, "exchange mtc.events",
-            "enable the plugin rabbitmq_consistent_hash_exchange, and start any of the programs",
-            "missing");
+        doctor_find(doctor, FINDING_ILL, "exchange mtc.partitions", "start any of the programs",
+                    "missing");
     look_at_queues(doctor);
 }

@@ -67,12 +67,14 @@ static uint64_t publish_unformed(struct publisher *publisher, const struct envel
 }
 
 static uint64_t publish_event(struct publisher *publisher, const struct envelope *envelope,
-                              const char *body, size_t len)
+                              int partitions, const char *body, size_t len)
 {
     struct envelope_properties message;
+    char partition[TOPOLOGY_NAME_BYTES];
+    const char *machine = envelope->machine ? envelope->machine : "";
     envelope_write(envelope, &message);
-    uint64_t tag = publisher_send(publisher, TOPOLOGY_EVENTS,
-                                  envelope->machine ? envelope->machine : "", &message.properties,
+    topology_partition_name(topology_partition_of(machine, partitions), partition);
+    uint64_t tag = publisher_send(publisher, TOPOLOGY_PARTITIONS, partition, &message.properties,
                                   body, len, NULL, NULL);
     if (tag)
         return tag;
@@ -80,8 +82,8 @@ static uint64_t publish_event(struct publisher *publisher, const struct envelope
     return dead_letter_send_bare(publisher, &letter, "", 0, NULL, NULL);
 }
 
-uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *publisher, bool repeat,
-                            bool *unformed)
+uint64_t outbox_row_publish(const PGresult *rows, int row, int partitions,
+                            struct publisher *publisher, bool repeat, bool *unformed)
 {
     struct envelope envelope = envelope_of(rows, row, repeat);
     const char *problem = text(rows, row, COL_ERROR);
@@ -89,7 +91,7 @@ uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *pub
     size_t len = (size_t)PQgetlength(rows, row, COL_BODY);
     *unformed = problem != NULL;
     uint64_t tag = problem ? publish_unformed(publisher, &envelope, problem, body, len)
-                           : publish_event(publisher, &envelope, body, len);
+                           : publish_event(publisher, &envelope, partitions, body, len);
     log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));
     return tag;
 }

@@ -13,10 +13,10 @@
 int64_t outbox_row_id(const PGresult *rows, int row);
 
 /*
- * Publishes the row: to mtc.events, or, if the event could not be formed, to mtc.dead with the
- * reason (and *unformed set). Returns the publisher's tag.
+ * Publishes the row: to its machine's partition, one of so many, or, if the event could not be
+ * formed, to mtc.dead with the reason (and *unformed set). Returns the publisher's tag.
  */
-uint64_t outbox_row_publish(const PGresult *rows, int row, struct publisher *publisher, bool repeat,
-                            bool *unformed);
+uint64_t outbox_row_publish(const PGresult *rows, int row, int partitions,
+                            struct publisher *publisher, bool repeat, bool *unformed);
 
 #endif

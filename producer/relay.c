@@ -8,10 +8,13 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 #include "suite/election.h"
+#include "suite/topology.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define BUSY_POLL_MS 10 /* the poll is due, but the broker takes nothing */
+#define BUSY_POLL_MS    10   /* the poll is due, but the broker takes nothing */
+#define PARTITIONING_MS 1000 /* pause between questions whether the old partitioning is settled */
 
 struct relay {
     const struct config *config;
@@ -21,7 +24,9 @@ struct relay {
     struct housekeeping *housekeeping;
     struct pace pace;
     struct timer *timer;
-    bool active; /* elected, and taken over */
+    bool active;             /* elected, and taken over */
+    struct timer *ask_again; /* whether it may publish by its own partitioning */
+    struct log_limit waits;
 
     bool draining;
     void (*on_drained)(void *arg); /* NULL: not draining, or called */
@@ -107,7 +112,7 @@ static void pump(struct relay *relay)
 {
     if (relay->active && election_is_idle(relay->election))
         act(relay);
-    else if (!election_is_active(relay->election))
+    else if (!relay->active)
         end_drain(relay); /* nothing to wait for: unmarked rows are published again, as repeats */
 }
 
@@ -139,6 +144,8 @@ static void on_takeover(const PGresult *rows, const struct pg_error *error, void
         election_fail(relay->election, error->text);
         return;
     }
+    if (relay->draining)
+        return;
     transit_take_over(relay->transit, strtoll(PQgetvalue(rows, 0, 0), NULL, 10));
     pace_start(&relay->pace, mono_ms());
     relay->active = true;
@@ -147,15 +154,47 @@ static void on_takeover(const PGresult *rows, const struct pg_error *error, void
     pump(relay);
 }
 
-static void on_elected(void *arg)
+/*
+ * Events that went out by another rule, or over another number of partitions, are settled first:
+ * one of them could be overtaken by the next of its machine, in another partition.
+ */
+static void on_may_partition(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct relay *relay = arg;
-    if (relay->draining)
+    if (error) {
+        election_fail(relay->election, error->text);
+    } else if (*PQgetvalue(rows, 0, 0) == 't') {
+        election_query(relay->election,
+                       "LISTEN mtc_outbox; SELECT mtc.relay_awake(false);"
+                       "SELECT last_value FROM mtc.outbox_id_seq",
+                       0, NULL, on_takeover, relay);
+    } else {
+        if (log_limit_ok(&relay->waits, 60000))
+            log_warn("nothing is published yet: events that went out by another partitioning are "
+                     "not settled");
+        timer_in(relay->ask_again, PARTITIONING_MS);
+    }
+}
+
+static void ask_partitioning(void *arg)
+{
+    struct relay *relay = arg;
+    char scheme[64];
+    const char *values[] = {scheme};
+    if (relay->draining || relay->active || !election_is_active(relay->election))
         return;
-    election_query(relay->election,
-                   "LISTEN mtc_outbox; SELECT mtc.relay_awake(false);"
-                   "SELECT last_value FROM mtc.outbox_id_seq",
-                   0, NULL, on_takeover, relay);
+    if (!election_is_idle(relay->election)) { /* a sign of life is under way */
+        timer_in(relay->ask_again, PARTITIONING_MS);
+        return;
+    }
+    snprintf(scheme, sizeof scheme, TOPOLOGY_SCHEME "/%d", (int)relay->config->topology_partitions);
+    election_query(relay->election, "SELECT mtc.may_partition($1)", 1, values, on_may_partition,
+                   relay);
+}
+
+static void on_elected(void *arg)
+{
+    ask_partitioning(arg);
 }
 
 static void on_lost(bool was_active, const char *reason, void *arg)
@@ -167,6 +206,7 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     metric_set(relay->metrics->active, 0);
     transit_forget(relay->transit);
     timer_cancel(relay->timer);
+    timer_cancel(relay->ask_again);
     pump(relay);
 }
 
@@ -243,6 +283,7 @@ struct relay *relay_new(const struct service *service, const struct producer_met
     relay->config = service->config;
     relay->metrics = metrics;
     relay->timer = timer_new(service->loop, on_due, relay);
+    relay->ask_again = timer_new(service->loop, ask_partitioning, relay);
     relay->election = new_election(relay, service, error, error_size);
     if (!relay->election) {
         relay_free(relay);
@@ -262,5 +303,6 @@ void relay_free(struct relay *relay)
     housekeeping_free(relay->housekeeping);
     transit_free(relay->transit);
     timer_free(relay->timer);
+    timer_free(relay->ask_again);
     free(relay);
 }

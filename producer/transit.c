@@ -33,7 +33,8 @@ static void publish_row(struct transit *transit, const PGresult *rows, int row)
 {
     int64_t id = outbox_row_id(rows, row);
     bool repeat = repeats_has(&transit->repeats, id), unformed;
-    uint64_t tag = outbox_row_publish(rows, row, transit->publisher, repeat, &unformed);
+    uint64_t tag = outbox_row_publish(rows, row, (int)transit->config->topology_partitions,
+                                      transit->publisher, repeat, &unformed);
     flights_add(&transit->flights, tag, id);
     metric_add(transit->metrics->published, 1);
     metric_add(transit->metrics->repeated, repeat);

@@ -1,5 +1,6 @@
 /* topology.c - the exchanges and queues of the suite, declared in one place; see topology.h */
 #include "suite/topology.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
@@ -24,9 +25,14 @@ static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES, TOP
 static void open_channel(struct topology *topology);
 static void look_for_queue(struct topology *topology, struct amqp_chan *chan);
 
+int topology_partition_of(const char *machine, int partitions)
+{
+    return (int)(hash_text(machine, 0) % (uint64_t)partitions);
+}
+
 const char *topology_partition_name(int partition, char out[TOPOLOGY_NAME_BYTES])
 {
-    snprintf(out, TOPOLOGY_NAME_BYTES, TOPOLOGY_EVENTS ".%d", partition);
+    snprintf(out, TOPOLOGY_NAME_BYTES, "mtc.events.%d", partition);
     return out;
 }
 
@@ -112,10 +118,12 @@ static void bind_all(struct topology *topology, struct amqp_chan *chan)
     char name[TOPOLOGY_NAME_BYTES];
     declare_exchange(chan, TOPOLOGY_DEAD, "fanout");
     bind_queue(chan, TOPOLOGY_DEAD, TOPOLOGY_DEAD, "", NULL);
-    declare_exchange(chan, TOPOLOGY_EVENTS, "x-consistent-hash");
-    for (int p = 0; p < topology->partitions; p++) /* the key of such a binding is its weight */
-        bind_queue(chan, topology_partition_name(p, name), TOPOLOGY_EVENTS, "1",
+    declare_exchange(chan, TOPOLOGY_PARTITIONS, "direct");
+    for (int p = 0; p < topology->partitions; p++) {
+        const char *queue = topology_partition_name(p, name);
+        bind_queue(chan, queue, TOPOLOGY_PARTITIONS, queue,
                    p == topology->partitions - 1 ? on_last_binding : NULL);
+    }
 }
 
 static void look_for_queue(struct topology *topology, struct amqp_chan *chan)

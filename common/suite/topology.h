@@ -1,9 +1,10 @@
 /*
  * topology.h - the exchanges and queues of the suite, declared in one place
  *
- *   mtc.events      x-consistent-hash exchange, routing key = machine, bound to mtc.events.0 .. N-1
+ *   mtc.partitions  direct exchange; the routing key is the name of a partition
  *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as
- *                   the net underneath
+ *                   the net underneath. All events of a machine go to one: who publishes computes
+ *                   it, by topology_partition_of()
  *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
  *   mtc.control     quorum queue of at most one message; while there is one, senders pause
@@ -25,13 +26,21 @@
 
 #include "net/amqp_chan.h"
 
-#define TOPOLOGY_EVENTS      "mtc.events"
+#define TOPOLOGY_PARTITIONS  "mtc.partitions"
 #define TOPOLOGY_DEAD        "mtc.dead"
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
 #define TOPOLOGY_CONTROL     "mtc.control"
 #define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
 
 #define TOPOLOGY_NAME_BYTES 32
+
+/*
+ * The partition of a machine, 0 .. partitions - 1: the same in every process and after every
+ * restart, of the broker's too. Whoever changes what this computes changes TOPOLOGY_SCHEME: events
+ * published by the old rule must be settled before the first by the new one.
+ */
+int topology_partition_of(const char *machine, int partitions);
+#define TOPOLOGY_SCHEME "fnv1a-murmur3"
 
 /* "mtc.events.<partition>" */
 const char *topology_partition_name(int partition, char out[TOPOLOGY_NAME_BYTES]);

@@ -109,6 +109,26 @@ BEGIN
 END
 $$;
 
+-- May the active relay publish by this partitioning (its rule and its number of partitions)? Not
+-- while an event that went out by another one has no outcome; one that has had none for a week is
+-- lost rather than on its way, and must not stop all others. The answer yes is remembered.
+CREATE OR REPLACE FUNCTION mtc.may_partition(scheme text) RETURNS boolean
+LANGUAGE plpgsql AS $$
+BEGIN
+    IF scheme = (SELECT s.value FROM mtc.setting s WHERE s.name = 'partitioning') THEN
+        RETURN true;
+    END IF;
+    IF EXISTS (SELECT FROM mtc.outbox o
+                WHERE o.published_at > clock_timestamp() - interval '7 days' AND o.outcome IS NULL)
+    THEN
+        RETURN false;
+    END IF;
+    INSERT INTO mtc.setting AS s (name, value) VALUES ('partitioning', scheme)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+    RETURN true;
+END
+$$;
+
 -- The active relay says whether it wants to be woken; while it sleeps it says so again every few
 -- seconds.
 CREATE OR REPLACE FUNCTION mtc.relay_awake(is_awake boolean) RETURNS void

@@ -16,7 +16,7 @@ def publish(stack, body, headers=None, message_id="11111111-2222-3333-4444-55555
     channel = connection.channel()
     channel.confirm_delivery()
     headers = {"machine": "SR-26", "path": "/api/ext/setup"} if headers is None else headers
-    channel.basic_publish("mtc.events", headers.get("machine", "x"), body, mandatory=True,
+    channel.basic_publish("mtc.partitions", "mtc.events.0", body, mandatory=True,
                           properties=pika.BasicProperties(content_type="application/json",
                                                           delivery_mode=2, message_id=message_id,
                                                           headers=headers, **properties))

@@ -169,7 +169,7 @@ class Rabbit:
             (self.folder / name).mkdir(exist_ok=True)
             give_away(self.folder / name)
         (self.folder / "plugins").write_text(
-            "[rabbitmq_management,rabbitmq_prometheus,rabbitmq_consistent_hash_exchange].\n")
+            "[rabbitmq_management,rabbitmq_prometheus].\n")
         (self.folder / "rabbitmq.conf").write_text(
             f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management}\n"
