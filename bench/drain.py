@@ -6,6 +6,7 @@ import statistics
 import sys
 import time
 
+from lib.keeper import keep
 from lib.processes import wait_for
 from lib.servers import Servers
 from lib.stack import Stack
@@ -43,6 +44,7 @@ def run(servers, events, machines):
 def main():
     events, machines, runs = ([int(word) for word in sys.argv[1:]] +
                               [100000, 64, 3][len(sys.argv) - 1:])
+    keep()
     servers = Servers().start()
     try:
         results = [run(servers, events, machines) for _ in range(runs)]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+from lib.keeper import keep
 from lib.processes import wait_for
 from lib.servers import Servers
 from lib.stack import SECRET, Stack
@@ -118,6 +119,7 @@ def pull(servers, machines):
 def main():
     seconds, connections, runs = ([int(word) for word in sys.argv[1:]] +
                                   [10, 64, 3][len(sys.argv) - 1:])
+    keep()
     servers = Servers().start()
     try:
         results = [run(servers, n, seconds, connections) for n in range(runs)]

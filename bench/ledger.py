@@ -5,6 +5,7 @@
 import sys
 import time
 
+from lib.keeper import keep
 from lib.processes import wait_for
 from lib.servers import Servers
 from lib.stack import Stack
@@ -28,6 +29,7 @@ def look(pg, begun, emitted):
 
 def main():
     events, rate = [int(word) for word in sys.argv[1:]] + [1000000, 2000][len(sys.argv) - 1:]
+    keep()
     servers = Servers().start()
     try:
         stack = Stack(servers, producer__retention_s=RETENTION_S).set_up()

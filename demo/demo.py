@@ -11,6 +11,7 @@ from figures import HEAD, Figures, show_percentiles
 from screen import Screen, Ticker
 from shift import Shift
 from updown import describe, end_all, start_servers
+from lib.keeper import keep
 from lib.servers import Servers
 from lib.stack import Stack
 
@@ -193,8 +194,9 @@ def main():
                         help="leave everything running and say where")
     parser.add_argument("--seconds", type=int, default=40, help="length of the shift (default 40)")
     parser.add_argument("--rate", type=int, default=50, help="events a second (default 50)")
-    demo = Demo(parser.parse_args())
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    arguments = parser.parse_args()
+    keep()
+    demo = Demo(arguments)
     good = False
     try:
         demo.start()

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 
+from lib.keeper import keep, kept_folder
 from lib.processes import wait_for
 from lib.servers import Servers
 from lib.stack import ROOT, Stack
@@ -76,6 +77,7 @@ def write_links(stack):
 def up():
     if STATE.exists():
         sys.exit("dev: it is up already; ./dev down ends it")
+    keep(leave_if_good=True)
     servers = Servers()
     start_servers(servers, print)
     print("the programs and a stand-in for MTConnect start")
@@ -91,8 +93,8 @@ def up():
                  servers.redis.process]
     pids = ([[process.pid, signal.SIGTERM] for process in processes] +
             [[servers.postgres.process.pid, signal.SIGINT]])
-    STATE.write_text(json.dumps({"folder": str(servers.folder), "pids": pids}))
-    print(describe(stack) + TRY)
+    print(describe(stack) + TRY, flush=True)
+    STATE.write_text(json.dumps({"folder": kept_folder(), "pids": pids}))
 
 
 def is_running(pid):

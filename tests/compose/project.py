@@ -7,7 +7,7 @@ import socket
 import subprocess
 import tempfile
 
-from lib.processes import free_port
+from lib.ports import free_port
 from lib.servers import http
 from lib.stack import ROOT
 

@@ -1,7 +1,8 @@
 """Fixtures: Prism before, or in the place of, a program; the others are in lib/fixtures.py."""
 import pytest
 
-from lib.fixtures import make_stack, servers, stack  # pylint: disable=unused-import
+# pylint: disable=unused-import
+from lib.fixtures import make_stack, pytest_configure, servers, stack
 from lib.prism import Prism
 
 

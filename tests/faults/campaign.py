@@ -14,6 +14,7 @@ from faults.inflict import POISON, Inflictor, heal
 from faults.plant import Plant
 from faults.report import Outcome
 from faults.shop import Shop
+from lib.keeper import keep
 from lib.servers import Servers
 
 
@@ -85,6 +86,7 @@ def main():
     if words.plan:
         print("\n".join(str(fault) for fault in plan.make(words.seed, words.minutes * 60)))
         return 0
+    keep()
     servers = Servers()
     begun = time.monotonic()
     try:
@@ -102,4 +104,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

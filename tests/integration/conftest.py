@@ -1,2 +1,3 @@
 """Fixtures: see lib/fixtures.py."""
-from lib.fixtures import make_stack, servers, stack  # pylint: disable=unused-import
+# pylint: disable=unused-import
+from lib.fixtures import make_stack, pytest_configure, servers, stack

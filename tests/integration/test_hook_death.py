@@ -9,7 +9,8 @@ import uuid
 import pytest
 
 from lib.hooks import record_of, status_of, waiting
-from lib.processes import free_port, wait_for
+from lib.ports import free_port
+from lib.processes import wait_for
 
 GOOD = {"machine_id": 12, "cycle_time": 298.2}
 

@@ -1,8 +1,14 @@
 """Fixtures: one set of real servers for the session, one installation of mtc-sync for each test."""
 import pytest
 
+from .keeper import keep
 from .servers import Servers
 from .stack import Stack
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # xdist's workers descend from what is kept
+        keep()
 
 
 @pytest.fixture(scope="session")

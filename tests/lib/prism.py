@@ -2,7 +2,8 @@
 import os
 import pathlib
 
-from .processes import Process, free_port, wait_for
+from .ports import free_port
+from .processes import Process, wait_for
 from .stack import ROOT
 
 _installed = os.environ.get("MTC_CONTRACT_TOOLS", ROOT / "build/contract")

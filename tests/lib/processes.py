@@ -20,20 +20,6 @@ def wait_for(condition, seconds=30, what="condition", pause=0.05):
         time.sleep(pause)
 
 
-_given = set()
-
-
-def free_port():
-    """A loopback port nobody has now and that this process has not given away before."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
-
-
 def accepts(port):
     with socket.socket() as probe:
         probe.settimeout(1)

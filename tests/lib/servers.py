@@ -15,7 +15,8 @@ import urllib.request
 
 import psycopg
 
-from .processes import Process, accepts, free_port, give_away, unprivileged, wait_for
+from .ports import free_port
+from .processes import Process, accepts, give_away, unprivileged, wait_for
 
 
 def http(method, url, body=None, user=None, timeout=10):
@@ -40,6 +41,14 @@ def lives(pid):
     except (FileNotFoundError, ProcessLookupError):
         return False
     return status.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def wait_until_it_answers(server, seconds, name):
+    def answers():
+        if not server.process.is_running():
+            raise RuntimeError(f"{name} did not start: {server.process.text()[-2000:]}")
+        return server.answers()
+    wait_for(answers, seconds, f"{name} answers")
 
 
 class Postgres:
@@ -69,13 +78,15 @@ class Postgres:
                             "--no-instructions"], check=True, stdout=subprocess.DEVNULL, cwd="/")
             with open(self.folder / "postgresql.conf", "a", encoding="ascii") as conf:
                 conf.write(f"listen_addresses='127.0.0.1'\nport={self.port}\n"
-                           f"unix_socket_directories='{self.folder}'\n"
+                           "unix_socket_directories=''\n"
                            "shared_buffers=128MB\nmax_connections=200\n"
-                           "max_wal_size=2GB\nlog_min_messages=warning\n")
+                           "max_wal_size=2GB\nlog_min_messages=warning\n"
+                           # in its folder, where a killed server leaves it to be removed
+                           "dynamic_shared_memory_type=mmap\n")
         self.process = Process("postgres",
                                [*unprivileged(), f"{self.bin}/postgres", "-D", self.folder],
                                self.folder.parent / "postgres.log", cwd="/").start()
-        wait_for(self.answers, 60, "PostgreSQL answers")
+        wait_until_it_answers(self, 60, "PostgreSQL")
         return self
 
     def answers(self):
@@ -118,7 +129,7 @@ class Redis:
                                [*unprivileged(), "redis-server", "--port", self.port, "--bind",
                                 "127.0.0.1", "--dir", self.folder, "--save", "", "--appendonly",
                                 "yes", "--appendfsync", "everysec"], self.log, cwd="/").start()
-        wait_for(self.answers, 60, "Redis answers")
+        wait_until_it_answers(self, 60, "Redis")
         return self
 
     def answers(self):
@@ -191,7 +202,7 @@ class Rabbit:
         self.process = Process("rabbitmq",
                                [*unprivileged(), "/usr/lib/rabbitmq/bin/rabbitmq-server"], self.log,
                                env=self.env(), cwd=self.folder).start()
-        wait_for(self.answers, 90, "RabbitMQ answers")
+        wait_until_it_answers(self, 90, "RabbitMQ")
         self.starts += 1
         return self
 
@@ -206,10 +217,10 @@ class Rabbit:
             self.process.stop(number, 90)
             self.process = None
 
-    def stop_all(self):
-        self.stop()
-        if self.epmd:
-            self.epmd.kill()
+    def end(self):
+        for process in (self.process, self.epmd):
+            if process:
+                process.kill()
 
     def crash(self):
         self.process.kill()
@@ -267,7 +278,7 @@ class ExternalRabbit(Rabbit):
     def control(self, *words):
         self.process.control(*words)
 
-    def stop_all(self):
+    def end(self):
         pass
 
 
@@ -287,9 +298,10 @@ class Servers:
         self.rabbit.start()
         return self
 
-    def stop(self, remove=True):
-        self.rabbit.stop_all()
-        self.redis.stop()
-        self.postgres.stop()
-        if remove:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def stop(self):
+        """At once: nobody needs any more what they hold."""
+        self.rabbit.end()
+        if self.redis.process:
+            self.redis.process.kill()
+        self.postgres.stop(signal.SIGQUIT)  # lets it remove its shared memory
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -10,7 +10,8 @@ import urllib.error
 
 import psycopg
 
-from .processes import Process, free_port, wait_for
+from .ports import free_port
+from .processes import Process, wait_for
 from .servers import http
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
