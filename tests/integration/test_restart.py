@@ -14,7 +14,7 @@ def start_flow(stack, events=4000):
 
 
 def in_mid_flow(stack, events=500):
-    wait_for(lambda: stack.sim.stats()["record"]["applied"] >= events, 60, "the flow has begun")
+    wait_for(lambda: stack.sim.stats()["record"]["applied"] >= events, 240, "the flow has begun")
 
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
