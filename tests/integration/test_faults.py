@@ -7,16 +7,15 @@ SECONDS = 75
 
 
 @pytest.mark.campaign
-def test_a_short_campaign(servers, capsys):
+def test_a_short_campaign(servers, record_property):
     """Faults of every kind, one every two seconds; nothing lost, order kept, every event accounted
     for."""
     assert servers.rabbit.process.is_running()  # ours; another is not there to be broken
     outcome = campaign.run(servers, seed=11, seconds=SECONDS, rate=100, pauses=(1.5, 2.5))
-    with capsys.disabled():
-        print(f"\n    {outcome.committed} events, {len(outcome.faults)} faults, "
-              f"{len(outcome.duplicates)} asked again")
-        for kind in outcome.without:
-            print(f"    not tried, this machine does not allow it: {kind}")
+    record_property("campaign", f"{outcome.committed} events, {len(outcome.faults)} faults, "
+                    f"{len(outcome.duplicates)} asked again")
+    for kind in outcome.without:
+        record_property(kind, f"not tried, this machine does not allow it: {kind}")
     assert not outcome.problems, "\n".join([*outcome.problems, outcome.table()])
     tried = {fault.kind for fault, _, _ in outcome.faults}
     missing = {kind.name for kind in plan.KINDS} - tried - set(outcome.without)
