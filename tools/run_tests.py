@@ -140,6 +140,7 @@ def lanes_of(contract, words):
                Pytest("campaigns, gcc", "tests/integration", words, ["-m", "campaign"])]
     if contract == "installed":
         in_turn.append(Pytest("contract, gcc", "tests/contract", words))
+        in_turn.append(Pytest("Helm chart, gcc", "tests/helm", words))
     return [shared_out, in_turn]
 
 
@@ -166,7 +167,7 @@ def main():
     failed = sum(part.failed for part in parts) + (options.contract == "failed")
     print()
     if options.contract == "unreachable":
-        print("the contract tests were NOT run: the npm registry cannot be reached from here")
+        print("contract and chart tests were NOT run: the npm registry can't be reached from here")
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 and passed > 0 else 1
 

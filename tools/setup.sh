@@ -77,6 +77,7 @@ build() { # build FOLDER MESON-OPTIONS...
 install_npm_tools() { # install_npm_tools SOURCE FOLDER: as SOURCE/package-lock.json pins them
     mkdir -p "$2"
     cp "$1/package.json" "$1/package-lock.json" "$2"
+    [ ! -f "$1/.npmrc" ] || cp "$1/.npmrc" "$2"
     cmp -s "$2/package-lock.json" "$2/installed" && return
     # --ignore-scripts: nothing of what is downloaded runs before it is called
     npm ci --prefix "$2" --no-audit --no-fund --ignore-scripts >>"$log" 2>&1 </dev/null || return 1

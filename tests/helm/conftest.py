@@ -1,0 +1,15 @@
+"""Fixtures: what each of the files in values/ makes of the chart."""
+import pytest
+
+from chart import names_of_values, rendered
+from lib.fixtures import make_stack, servers, stack  # pylint: disable=unused-import
+
+
+@pytest.fixture(scope="session")
+def all_rendered():
+    return {name: rendered(name) for name in names_of_values()}
+
+
+@pytest.fixture(params=names_of_values())
+def objects(request, all_rendered):
+    return all_rendered[request.param]
