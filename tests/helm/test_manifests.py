@@ -371,3 +371,18 @@ def test_prometheus_finds_every_program(all_rendered):
     assert found == set(PROGRAMS)
     relabeling, = monitor["spec"]["endpoints"][0]["relabelings"]
     assert relabeling["targetLabel"] == "job" and relabeling["replacement"] == "mtc-$1"
+
+
+def test_the_rules_are_the_projects(all_rendered):
+    text = (ROOT / "deploy/prometheus/rules.yml").read_text(encoding="utf-8")
+    assert (CHART / "files/rules.yml").read_text(encoding="utf-8") == text
+    rule, = of_kind(all_rendered["everything"], "PrometheusRule")
+    assert rule["spec"]["groups"] == yaml.safe_load(text)["groups"]
+
+
+def test_no_rule_waits_for_what_is_not_meant_to_be():
+    rule, = of_kind(rendered("default", "--set", "prometheusRule.enabled=true"), "PrometheusRule")
+    alerts = {each["alert"]: each for group in rule["spec"]["groups"] for each in group["rules"]}
+    assert "mtc-sender" in alerts["MtcProgramDown"]["expr"]
+    assert "mtc-receiver" not in alerts["MtcProgramDown"]["expr"]
+    assert not [name for name in alerts if "Rabbitmq" in name]
