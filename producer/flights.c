@@ -40,7 +40,7 @@ void flights_turn_all(struct flights *flights, enum flight_state from, enum flig
     }
 }
 
-void flights_add(struct flights *flights, uint64_t tag, int64_t row)
+void flights_add(struct flights *flights, uint64_t tag, int64_t row, int64_t created_us)
 {
     if (flights->count == flights->room ||
         (flights->count && tag != flights->first_tag + flights->count))
@@ -48,11 +48,12 @@ void flights_add(struct flights *flights, uint64_t tag, int64_t row)
     if (flights->count == 0)
         flights->first_tag = tag;
     struct flight *flight = flights_at(flights, flights->count++);
-    *flight = (struct flight){.row = row, .state = FLIGHT_PUBLISHED};
+    *flight = (struct flight){.row = row, .created_us = created_us, .state = FLIGHT_PUBLISHED};
     flights->in_state[FLIGHT_PUBLISHED]++;
 }
 
-void flights_confirm(struct flights *flights, uint64_t tag, bool multiple)
+void flights_confirm(struct flights *flights, uint64_t tag, bool multiple,
+                     void (*on_confirmed)(const struct flight *flight, void *arg), void *arg)
 {
     if (flights->count == 0 || tag < flights->first_tag ||
         tag >= flights->first_tag + flights->count)
@@ -60,8 +61,10 @@ void flights_confirm(struct flights *flights, uint64_t tag, bool multiple)
     size_t last = (size_t)(tag - flights->first_tag);
     for (size_t i = multiple ? 0 : last; i <= last; i++) {
         struct flight *flight = flights_at(flights, i);
-        if (flight->state == FLIGHT_PUBLISHED)
+        if (flight->state == FLIGHT_PUBLISHED) {
             flights_set(flights, flight, FLIGHT_CONFIRMED);
+            on_confirmed(flight, arg);
+        }
     }
 }
 

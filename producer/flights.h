@@ -17,6 +17,7 @@ enum flight_state { FLIGHT_PUBLISHED, FLIGHT_CONFIRMED, FLIGHT_MARKING, FLIGHT_M
 
 struct flight {
     int64_t row;
+    int64_t created_us; /* when the row was made */
     enum flight_state state;
 };
 
@@ -31,15 +32,19 @@ void flights_init(struct flights *flights, size_t room);
 void flights_free(struct flights *flights);
 
 /* Tags must follow one another, but for a new channel, which flights_clear() prepares. */
-void flights_add(struct flights *flights, uint64_t tag, int64_t row);
+void flights_add(struct flights *flights, uint64_t tag, int64_t row, int64_t created_us);
 struct flight *flights_at(const struct flights *flights, size_t index); /* 0: the oldest */
 void flights_set(struct flights *flights, struct flight *flight, enum flight_state state);
 
 /* All that are in one state are in another from now on. */
 void flights_turn_all(struct flights *flights, enum flight_state from, enum flight_state to);
 
-/* Marks tag, or all up to tag, confirmed; a tag that is not here is none of ours any more. */
-void flights_confirm(struct flights *flights, uint64_t tag, bool multiple);
+/*
+ * Marks tag, or all up to tag, confirmed, and tells each that was not so before; a tag that is not
+ * here is none of ours any more.
+ */
+void flights_confirm(struct flights *flights, uint64_t tag, bool multiple,
+                     void (*on_confirmed)(const struct flight *flight, void *arg), void *arg);
 
 /* Drops marked entries from the front. */
 void flights_trim(struct flights *flights);

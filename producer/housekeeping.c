@@ -11,6 +11,8 @@
 #define TICK_MS  5000 /* mtc.tick(), and a sweep behind it */
 #define SWEEP_MS 250  /* between bites, while there is more to sweep */
 
+#define OLDEST_COLUMN 2 /* of the tick's answer */
+
 struct housekeeping {
     struct election *election;
     int64_t retention_s;
@@ -48,18 +50,21 @@ static void sweep(struct housekeeping *housekeeping)
 static void on_ticked(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct housekeeping *housekeeping = arg;
-    (void)rows;
+    int64_t oldest_us = 0;
     if (error)
         log_error("mtc.tick() failed", LF_S("reason", error->text));
+    else if (!PQgetisnull(rows, 0, OLDEST_COLUMN))
+        oldest_us = strtoll(PQgetvalue(rows, 0, OLDEST_COLUMN), NULL, 10);
     housekeeping->sweep_at_ms = mono_ms();
-    housekeeping->events.on_ticked(housekeeping->arg);
+    housekeeping->events.on_ticked(oldest_us, housekeeping->arg);
 }
 
 static void tick(struct housekeeping *housekeeping, bool awake, int64_t now)
 {
     const char *values[] = {awake ? "true" : "false"};
     housekeeping->tick_at_ms = now + TICK_MS;
-    election_query(housekeeping->election, "SELECT mtc.relay_awake($1), mtc.tick()", 1, values,
+    election_query(housekeeping->election,
+                   "SELECT mtc.relay_awake($1), mtc.tick(), mtc.oldest_waiting()", 1, values,
                    on_ticked, housekeeping);
 }
 

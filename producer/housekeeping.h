@@ -1,7 +1,8 @@
 /*
  * housekeeping.h - what the active relay does for the outbox besides relaying: tick and sweep
  *
- *   mtc.tick()   every 5 s: what the database wants to have done regularly
+ *   mtc.tick()   every 5 s: what the database wants to have done regularly; it also says how old
+ *                the oldest event is that still waits
  *   mtc.sweep()  after each tick, in bites, from the old end of the ledger to the young one: what
  *                is older than the retention is deleted; 250 ms lie between bites
  *
@@ -20,7 +21,8 @@
 struct housekeeping;
 
 struct housekeeping_events {
-    void (*on_ticked)(void *arg); /* there may be rows */
+    /* There may be rows. oldest_us: when the oldest unpublished one was made; 0: there is none. */
+    void (*on_ticked)(int64_t oldest_us, void *arg);
     void (*on_swept)(void *arg);
 };
 

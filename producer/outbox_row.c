@@ -37,6 +37,11 @@ int64_t outbox_row_id(const PGresult *rows, int row)
     return number(rows, row, COL_ID);
 }
 
+int64_t outbox_row_created_us(const PGresult *rows, int row)
+{
+    return number(rows, row, COL_CREATED);
+}
+
 static struct envelope envelope_of(const PGresult *rows, int row, bool repeat)
 {
     const char *again = text(rows, row, COL_AGAIN);

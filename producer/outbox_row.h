@@ -11,6 +11,7 @@
 #include <libpq-fe.h>
 
 int64_t outbox_row_id(const PGresult *rows, int row);
+int64_t outbox_row_created_us(const PGresult *rows, int row); /* 0: unknown */
 
 /*
  * Publishes the row: to its machine's partition, one of so many, or, if the event could not be

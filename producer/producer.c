@@ -2,6 +2,7 @@
 #include "producer.h"
 #include "ledger.h"
 #include "relay.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "net/amqp_conn.h"
@@ -87,6 +88,12 @@ void producer_drain(void *state)
 
 /* --- what the skeleton asks --- */
 
+static void before_render(void *arg)
+{
+    const struct producer *producer = arg;
+    metric_set(producer->metrics.oldest_waiting, age_s(relay_oldest_us(producer->relay)));
+}
+
 bool producer_ready(const void *state, const char **why)
 {
     const struct producer *producer = state;
@@ -143,5 +150,6 @@ void *producer_start(struct service *service)
         producer_stop(producer);
         return NULL;
     }
+    metrics_on_render(service->metrics, before_render, producer);
     return producer;
 }

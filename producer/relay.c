@@ -128,9 +128,10 @@ static void on_stepped(int asked, int count, void *arg)
     pump(relay);
 }
 
-static void on_ticked(void *arg)
+static void on_ticked(int64_t oldest_us, void *arg)
 {
     struct relay *relay = arg;
+    transit_on_oldest_told(relay->transit, oldest_us);
     pace_want_read(&relay->pace);
     pump(relay);
 }
@@ -254,6 +255,11 @@ void relay_drain(struct relay *relay, void (*on_drained)(void *arg), void *arg)
     relay->drained_arg = arg;
     election_withdraw(relay->election);
     pump(relay);
+}
+
+int64_t relay_oldest_us(const struct relay *relay)
+{
+    return transit_oldest_us(relay->transit);
 }
 
 bool relay_is_connected(const struct relay *relay)

@@ -36,6 +36,10 @@ void relay_wake(struct relay *relay);
 /* Reads nothing more. on_drained: all that was published is confirmed and marked, or can't be. */
 void relay_drain(struct relay *relay, void (*on_drained)(void *arg), void *arg);
 
+/* When the oldest event was made that is not published, microseconds of UTC; 0: there is none, or
+ * this process is not active. */
+int64_t relay_oldest_us(const struct relay *relay);
+
 bool relay_is_connected(const struct relay *relay);
 
 #endif

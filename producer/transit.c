@@ -27,6 +27,7 @@ struct transit {
     int asked;     /* rows the step under way asks for */
     int careful;   /* most rows read at a time while one of them can't be read; 0: any number */
     int64_t confirmed_since_ms;
+    int64_t oldest_told_us; /* of the rows that were not read yet; 0: none */
 };
 
 static void publish_row(struct transit *transit, const PGresult *rows, int row)
@@ -35,7 +36,7 @@ static void publish_row(struct transit *transit, const PGresult *rows, int row)
     bool repeat = repeats_has(&transit->repeats, id), unformed;
     uint64_t tag = outbox_row_publish(rows, row, (int)transit->config->topology_partitions,
                                       transit->publisher, repeat, &unformed);
-    flights_add(&transit->flights, tag, id);
+    flights_add(&transit->flights, tag, id, outbox_row_created_us(rows, row));
     metric_add(transit->metrics->published, 1);
     metric_add(transit->metrics->repeated, repeat);
     metric_add(transit->metrics->unformed, unformed);
@@ -112,6 +113,8 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
     }
     if (transit->asked)
         on_readable(transit);
+    if (transit->asked && !dropped)
+        transit->oldest_told_us = 0; /* it is among these, or gone */
     for (int row = 0; row < count; row++)
         publish_row(transit, rows, row);
     if (transit->asked && !dropped && count == 0 && transit->flights.count == 0)
@@ -175,6 +178,12 @@ int64_t transit_mark_at(const struct transit *transit)
     return transit->confirmed_since_ms + MARK_DELAY_MS;
 }
 
+int64_t transit_oldest_us(const struct transit *transit)
+{
+    const struct flights *flights = &transit->flights;
+    return flights->count ? flights_at(flights, 0)->created_us : transit->oldest_told_us;
+}
+
 bool transit_is_done(const struct transit *transit)
 {
     const size_t *in_state = transit->flights.in_state;
@@ -194,6 +203,12 @@ void transit_forget(struct transit *transit)
     repeats_clear(&transit->repeats);
     transit->old_tags = false;
     transit->careful = 0;
+    transit->oldest_told_us = 0;
+}
+
+void transit_on_oldest_told(struct transit *transit, int64_t created_us)
+{
+    transit->oldest_told_us = created_us;
 }
 
 void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher)
@@ -204,6 +219,7 @@ void transit_on_publisher_ready(struct transit *transit, struct publisher *publi
 void transit_on_publisher_lost(struct transit *transit)
 {
     struct flights *flights = &transit->flights;
+    transit->oldest_told_us = transit_oldest_us(transit);
     transit->publisher = NULL;
     transit->lost = true;
     for (size_t i = 0; i < flights->count; i++) {
@@ -216,10 +232,23 @@ void transit_on_publisher_lost(struct transit *transit)
     transit->old_tags = flights->count > 0;
 }
 
+struct confirm { /* what each row a confirm is for needs to know */
+    const struct transit *transit;
+    int64_t now_us;
+};
+
+static void on_row_confirmed(const struct flight *flight, void *arg)
+{
+    const struct confirm *confirm = arg;
+    metric_observe(confirm->transit->metrics->publishing_seconds,
+                   (double)(confirm->now_us - flight->created_us) / 1e6);
+}
+
 void transit_on_confirmed(struct transit *transit, uint64_t tag, bool multiple)
 {
+    struct confirm confirm = {.transit = transit, .now_us = utc_us()};
     size_t before = transit->flights.in_state[FLIGHT_CONFIRMED];
-    flights_confirm(&transit->flights, tag, multiple);
+    flights_confirm(&transit->flights, tag, multiple, on_row_confirmed, &confirm);
     size_t after = transit->flights.in_state[FLIGHT_CONFIRMED];
     metric_add(transit->metrics->confirmed, (double)(after - before));
     if (before == 0 && after > 0)

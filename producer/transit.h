@@ -38,6 +38,13 @@ int64_t transit_mark_at(const struct transit *transit);
 /* Marks what is confirmed, and reads up to max_rows; to be called only while election_is_idle(). */
 void transit_step(struct transit *transit, int max_rows);
 
+/*
+ * When the oldest row was made that is neither confirmed nor marked, microseconds of UTC; 0: there
+ * is none. Rows that were not read yet are known by what the tick has told last (0: none).
+ */
+int64_t transit_oldest_us(const struct transit *transit);
+void transit_on_oldest_told(struct transit *transit, int64_t created_us);
+
 /* Nothing waits for a confirm or a mark. */
 bool transit_is_done(const struct transit *transit);
 

@@ -27,6 +27,12 @@ int64_t utc_us(void)
     return read_us(CLOCK_REALTIME);
 }
 
+double age_s(int64_t then_us)
+{
+    int64_t now = utc_us();
+    return then_us && then_us < now ? (double)(now - then_us) / 1e6 : 0;
+}
+
 static size_t format_seconds(int64_t us, char out[UTC_TEXT])
 {
     time_t seconds = (time_t)(us / 1000000);

@@ -18,6 +18,9 @@ int64_t mono_us(void);
 /* Microseconds of UTC since 1970. */
 int64_t utc_us(void);
 
+/* Seconds since then, which is a utc_us(); 0 if it is 0 (there is no then) or yet to come. */
+double age_s(int64_t then_us);
+
 /* RFC 3339 with milliseconds and "Z", e.g. 2025-12-28T12:12:33.213Z, into out (at least UTC_TEXT
  * bytes). */
 #define UTC_TEXT 32

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const double bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1,
-                                0.2,    0.5,   1,     2,     5,    10,   20,   60};
+/* 0.2 and 0.3 s are what is promised: whether a share is below them must not be interpolated. */
+static const double bounds[] = {0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2,
+                                0.3,    0.5,   1,     2,     5,    10,   20,   60};
 #define BOUNDS (sizeof bounds / sizeof bounds[0])
 
 struct metrics {

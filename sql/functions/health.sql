@@ -45,7 +45,8 @@ BEGIN
     SELECT string_agg(f, ', ') INTO forbidden
       FROM unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)', 'mtc.apply_outcomes(jsonb)',
                         'mtc.sweep(bigint, interval)', 'mtc.tick()', 'mtc.relay_awake(boolean)',
-                        'mtc.apply_cycle_times(jsonb)', 'mtc.cycle_run_due(interval)']) f
+                        'mtc.oldest_waiting()', 'mtc.apply_cycle_times(jsonb)',
+                        'mtc.cycle_run_due(interval)']) f
      WHERE NOT coalesce(has_function_privilege(current_user, to_regprocedure(f), 'EXECUTE'), false);
     IF forbidden IS NULL THEN
         RETURN QUERY VALUES ('ok', 'permissions', 'the functions of schema mtc may be called',

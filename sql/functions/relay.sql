@@ -129,6 +129,15 @@ BEGIN
 END
 $$;
 
+-- When the oldest event that waits was made, in microseconds; NULL: none waits. Ids follow
+-- creation nearly enough, and the lowest is one step in the relay's own index.
+CREATE OR REPLACE FUNCTION mtc.oldest_waiting() RETURNS bigint
+LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN o.created_at BETWEEN '1970-01-01' AND '9999-12-31'
+                THEN (extract(epoch FROM o.created_at) * 1000000)::bigint END
+      FROM mtc.outbox o WHERE o.published_at IS NULL ORDER BY o.id LIMIT 1
+$$;
+
 -- The active relay says whether it wants to be woken; while it sleeps it says so again every few
 -- seconds.
 CREATE OR REPLACE FUNCTION mtc.relay_awake(is_awake boolean) RETURNS void

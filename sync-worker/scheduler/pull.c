@@ -143,6 +143,7 @@ static void on_reply(const struct http_result *result, void *arg)
     enum reply reply = reply_of(result, turn->machine->etag != NULL, turn->repeated);
     char why[256];
     reply_describe(reply, result, why, sizeof why);
+    metric_observe(metrics->request_seconds, result->seconds);
     switch (reply) {
     case REPLY_ANSWER:
         take_answer(pull, turn, result);

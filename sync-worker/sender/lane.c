@@ -84,6 +84,17 @@ void lanes_push(struct lanes *lanes, struct held *held)
     lanes->held_bytes += held->len;
 }
 
+int64_t lanes_oldest_us(const struct lanes *lanes)
+{
+    int64_t oldest_us = 0;
+    for (const struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
+        int64_t created_us = lane->first->envelope.created_us;
+        if (created_us && (!oldest_us || created_us < oldest_us))
+            oldest_us = created_us;
+    }
+    return oldest_us;
+}
+
 struct lane *lanes_take(struct lanes *lanes)
 {
     struct lane *lane = lanes->run_first;

@@ -56,6 +56,12 @@ static inline bool lanes_has_ready(const struct lanes *lanes)
     return lanes->run_first != NULL;
 }
 
+/*
+ * When the outbox row of the oldest event in a lane was made, microseconds of UTC; 0: there is none
+ * that says so. Looks at each lane's head.
+ */
+int64_t lanes_oldest_us(const struct lanes *lanes);
+
 /* Takes the next ready lane off the run queue (it is then BUSY), or NULL. */
 struct lane *lanes_take(struct lanes *lanes);
 

@@ -6,6 +6,7 @@
  */
 #include "sender.h"
 #include "parts.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
@@ -160,6 +161,7 @@ static void before_render(void *arg)
     struct parts *parts = arg;
     metric_set(parts->metrics.held, parts->lanes.held_count);
     metric_set(parts->metrics.held_bytes, (double)parts->lanes.held_bytes);
+    metric_set(parts->metrics.oldest_held, age_s(lanes_oldest_us(&parts->lanes)));
     metric_set(parts->metrics.lanes, parts->lanes.count);
     metric_set(parts->metrics.in_flight, mtconnect_under_way(parts->mtconnect));
     metric_set(parts->metrics.paused, attempts_are_paused(parts->attempts));

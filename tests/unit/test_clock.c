@@ -10,10 +10,20 @@ static void utc_is_written_as_rfc_3339(void **state)
     assert_string_equal(utc_format(0, out), "1970-01-01T00:00:00.000Z");
 }
 
+static void an_age_is_never_negative(void **state)
+{
+    (void)state;
+    int64_t now = utc_us();
+    assert_true(age_s(now - 5000000) >= 5 && age_s(now - 5000000) < 60);
+    assert_true(age_s(now + 60000000) == 0);
+    assert_true(age_s(0) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utc_is_written_as_rfc_3339),
+        cmocka_unit_test(an_age_is_never_negative),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,19 +2,28 @@
 #include "unit.h"
 #include "flights.h"
 
+static void on_confirmed(const struct flight *flight, void *arg)
+{
+    assert_int_equal(flight->created_us, flight->row * 1000);
+    (*(int *)arg)++;
+}
+
 static void flights_are_confirmed_marked_and_trimmed_in_order(void **state)
 {
     (void)state;
     struct flights flights;
+    int confirmed = 0;
     flights_init(&flights, 8);
     for (uint64_t round = 0; round < 5; round++) { /* goes round the ring several times */
         for (uint64_t i = 0; i < 5; i++)
-            flights_add(&flights, round * 5 + i + 1, (int64_t)(100 + i));
-        flights_confirm(&flights, round * 5 + 4, false);
+            flights_add(&flights, round * 5 + i + 1, (int64_t)(100 + i), (int64_t)(100 + i) * 1000);
+        flights_confirm(&flights, round * 5 + 4, false, on_confirmed, &confirmed);
         assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 1);
-        flights_confirm(&flights, round * 5 + 2, true);
-        flights_confirm(&flights, round * 5 + 2, true); /* again changes nothing */
-        flights_confirm(&flights, 10000, false);        /* nor does a tag of nobody */
+        flights_confirm(&flights, round * 5 + 2, true, on_confirmed, &confirmed);
+        /* Again changes nothing, nor does a tag of nobody. */
+        flights_confirm(&flights, round * 5 + 2, true, on_confirmed, &confirmed);
+        flights_confirm(&flights, 10000, false, on_confirmed, &confirmed);
+        assert_int_equal(confirmed, round * 5 + 3);
         assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 3);
         assert_int_equal(flights.in_state[FLIGHT_PUBLISHED], 2);
         for (size_t i = 0; i < flights.count; i++) {
@@ -25,12 +34,13 @@ static void flights_are_confirmed_marked_and_trimmed_in_order(void **state)
         flights_trim(&flights);
         assert_int_equal(flights.count, 3); /* 103 is marked but stands behind 102 */
         assert_int_equal(flights_at(&flights, 0)->row, 102);
-        flights_confirm(&flights, round * 5 + 5, true);
+        flights_confirm(&flights, round * 5 + 5, true, on_confirmed, &confirmed);
         assert_int_equal(flights.in_state[FLIGHT_CONFIRMED], 2);
         for (size_t i = 0; i < flights.count; i++)
             flights_set(&flights, flights_at(&flights, i), FLIGHT_MARKED);
         flights_trim(&flights);
         assert_int_equal(flights.count, 0);
+        assert_int_equal(confirmed, (round + 1) * 5);
     }
     flights_free(&flights);
 }

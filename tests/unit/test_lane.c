@@ -148,10 +148,35 @@ static void a_lane_whose_head_was_dropped_goes_on_with_the_next(void **state)
     expect_pop(lane, "2");
 }
 
+/* Heads are looked at, busy ones too; an event that came from no outbox says nothing. */
+static void the_oldest_of_all_lanes_is_known(void **state)
+{
+    struct lanes *lanes = &((struct fixture *)*state)->lanes;
+    assert_int_equal(lanes_oldest_us(lanes), 0);
+    lanes_push(lanes, make("no outbox", 1, 0));
+    assert_int_equal(lanes_oldest_us(lanes), 0);
+    static const int64_t created[] = {500, 300, 400};
+    static const char *const machines[] = {"A", "B", "B"};
+    for (int i = 0; i < 3; i++) {
+        struct held *held = make(machines[i], 2 + i, 0);
+        held->envelope.created_us = created[i];
+        lanes_push(lanes, held);
+    }
+    assert_int_equal(lanes_oldest_us(lanes), 300);
+    struct lane *without = lanes_take(lanes), *a = lanes_take(lanes), *b = lanes_take(lanes);
+    assert_int_equal(lanes_oldest_us(lanes), 300);
+    expect_pop(b, "3");
+    assert_int_equal(lanes_oldest_us(lanes), 400);
+    expect_pop(a, "2");
+    expect_pop(without, "1");
+    assert_int_equal(lanes_oldest_us(lanes), 400);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(heads_come_in_order_and_one_at_a_time, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_oldest_of_all_lanes_is_known, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_waiting_lane_comes_back_by_itself, set_up, tear_down),
         cmocka_unit_test_setup_teardown(ready_first_goes_before_the_others, set_up, tear_down),
         cmocka_unit_test_setup_teardown(dropping_a_partition_spares_busy_heads_and_other_partitions,

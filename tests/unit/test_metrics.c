@@ -15,6 +15,7 @@ static void metrics_render_as_prometheus_wants_them(void **state)
                                            NULL);
     metric_observe(histogram, 0.0004);
     metric_observe(histogram, 0.3);
+    metric_observe(histogram, 0.31);
     metric_observe(histogram, 1000);
     char *text = NULL;
     size_t len;
@@ -25,9 +26,10 @@ static void metrics_render_as_prometheus_wants_them(void **state)
         strstr(text, "# HELP c_total a counter\n# TYPE c_total counter\nc_total{a=\"b\"} 3\n"));
     assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.0005\"} 1\n"));
     assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.2\"} 1\n"));
-    assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.5\"} 2\n"));
-    assert_non_null(strstr(text, "h_seconds_bucket{le=\"+Inf\"} 3\n"));
-    assert_non_null(strstr(text, "h_seconds_count 3\n"));
+    assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.3\"} 2\n"));
+    assert_non_null(strstr(text, "h_seconds_bucket{le=\"0.5\"} 3\n"));
+    assert_non_null(strstr(text, "h_seconds_bucket{le=\"+Inf\"} 4\n"));
+    assert_non_null(strstr(text, "h_seconds_count 4\n"));
     free(text);
     metrics_free(metrics);
 }

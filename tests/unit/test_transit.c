@@ -3,6 +3,7 @@
 #include "fake_amqp.h"
 #include "fake_pg.h"
 #include "transit.h"
+#include "base/clock.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +258,47 @@ static void no_row_is_blamed_without_a_reason(void **state)
     assert_non_null(strstr(fake_pg_failed(fixture->pg), "not a row's fault"));
 }
 
+#define CREATED_US 1766923953000000 /* of every row of answer() */
+
+/* Known by the tick while it can't be read, by the row itself while it is on its way. */
+static void the_oldest_that_waits_is_known_throughout(void **state)
+{
+    struct fixture *fixture = *state;
+    struct transit *transit = fixture->transit;
+    assert_int_equal(transit_oldest_us(transit), 0);
+    transit_on_oldest_told(transit, 77);
+    assert_int_equal(transit_oldest_us(transit), 77);
+    transit_step(transit, 10);
+    answer(fixture, 1, 2);
+    assert_int_equal(transit_oldest_us(transit), CREATED_US);
+    publisher_on_conn_down(fixture->publisher);
+    assert_int_equal(transit_oldest_us(transit), CREATED_US);
+    open_publisher(fixture);
+    transit_step(transit, 10);
+    answer(fixture, 1, 2);
+    fake_confirm(fake_conn_channel(fixture->conn, 1), 2, true, true);
+    transit_step(transit, 10);
+    answer(fixture, 0, 0);
+    assert_int_equal(transit_oldest_us(transit), 0);
+    transit_on_oldest_told(transit, 77);
+    transit_forget(transit);
+    assert_int_equal(transit_oldest_us(transit), 0);
+}
+
+static void each_row_counts_once_when_it_is_confirmed(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct metric *seconds = fixture->metrics.publishing_seconds;
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 3);
+    assert_int_equal(seconds->count, 0);
+    fake_confirm(fake_conn_channel(fixture->conn, 0), 2, true, true);
+    fake_confirm(fake_conn_channel(fixture->conn, 0), 3, true, true);
+    assert_int_equal(seconds->count, 3);
+    double wanted = 3 * age_s(CREATED_US);
+    assert_true(seconds->value <= wanted && seconds->value > wanted - 60);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -269,6 +311,8 @@ int main(void)
         TEST(a_row_that_cant_be_read_is_found_and_set_aside),
         TEST(marks_of_a_refused_step_are_made_again),
         TEST(no_row_is_blamed_without_a_reason),
+        TEST(the_oldest_that_waits_is_known_throughout),
+        TEST(each_row_counts_once_when_it_is_confirmed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,64 @@
+"""What alerts are made of."""
+import time
+
+from lib.processes import accepts, free_port, wait_for
+
+
+def test_the_age_of_what_is_not_published_is_known(stack, servers):
+    """By one that reaches no broker, from the outbox; by one whose broker confirms nothing, from
+    what it has sent. The latter ends when the broker takes it; a standby says nothing."""
+    stack.emit("SR-26")
+    begun = time.monotonic()
+
+    def age(producer):
+        return producer.metrics()["mtc_producer_oldest_waiting_seconds"]
+    cut_off = stack.producer(mtc_amqp_url=f"amqp://127.0.0.1:{free_port()}/")
+    wait_for(lambda: accepts(cut_off.metrics_port), 20, "it listens")
+    wait_for(lambda: age(cut_off) > 2, 20, "known without a broker")
+    assert cut_off.metrics()["mtc_producer_published_total"] == 0
+    assert age(cut_off) < time.monotonic() - begun + 1
+    cut_off.stop()
+    servers.rabbit.control("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        producer = stack.producer()
+        wait_for(lambda: accepts(producer.metrics_port), 20, "it listens")
+        wait_for(lambda: producer.metrics()["mtc_producer_published_total"] == 1, 20, "it is sent")
+        before = age(producer)
+        standby = stack.producer().wait_ready()
+        wait_for(lambda: age(producer) > before + 1, 20, "it grows")
+        assert age(standby) == 0
+        assert producer.metrics()["mtc_producer_publishing_seconds_count"] == 0
+    finally:
+        servers.rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
+    wait_for(lambda: age(producer) == 0, 20, "nothing waits")
+    metrics = producer.metrics()
+    assert metrics["mtc_producer_publishing_seconds_count"] == 1
+    assert metrics["mtc_producer_publishing_seconds_sum"] > 2
+
+
+def test_the_age_of_what_is_not_delivered_is_known(stack):
+    stack.sim.call("POST", "/down")
+    stack.producer().wait_ready()
+    sender = stack.sender().wait_ready()
+
+    def age():
+        return sender.metrics()["mtc_sender_oldest_held_seconds"]
+    assert age() == 0
+    stack.emit("SR-26")
+    begun = time.monotonic()
+    wait_for(lambda: age() > 2, 20, "it is held")
+    assert age() < time.monotonic() - begun + 1
+    stack.sim.call("POST", "/up")
+    assert stack.wait_settled() == {"delivered": 1}
+    assert age() == 0
+
+
+def test_each_request_of_a_pull_is_timed(make_stack):
+    stack = make_stack(scheduler__period_s=900)
+    stack.sim.faults({"action": "delay", "ms": 250})
+    scheduler = stack.scheduler().wait_ready()
+    wait_for(lambda: scheduler.metrics()["mtc_scheduler_request_seconds_count"] == 16, 30,
+             "every machine was asked")
+    metrics = scheduler.metrics()
+    assert metrics['mtc_scheduler_request_seconds_bucket{le="0.2"}'] == 0
+    assert metrics["mtc_scheduler_request_seconds_sum"] > 16 * 0.25
