@@ -28,8 +28,8 @@ struct amqp_conn;
 
 struct amqp_conn_settings { /* strings are borrowed and must outlive the connection */
     const char *url;
-    const char *password_file; /* "" for none */
-    const char *name;          /* shown in the management UI */
+    const char *password_file;            /* "" for none */
+    const char *name, *product, *version; /* shown in the management UI */
     int64_t heartbeat_s;
     int64_t rpc_timeout_ms;
 };

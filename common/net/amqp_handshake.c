@@ -5,6 +5,7 @@
  * https://www.rabbitmq.com/docs/connections#capabilities
  */
 #include "net/amqp_internal.h"
+#include "net/amqp_introduce.h"
 
 #include <string.h>
 
@@ -32,15 +33,12 @@ void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start
         {.key = amqp_text("authentication_failure_close"),
          .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}},
     };
-    amqp_table_entry_t properties[] = {
-        {.key = amqp_text("product"),
-         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text("mtc-sync")}},
-        {.key = amqp_text("connection_name"),
-         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(conn->settings.name)}},
-        {.key = amqp_text("capabilities"),
-         .value = {.kind = AMQP_FIELD_KIND_TABLE,
-                   .value.table = {.num_entries = 4, .entries = abilities}}},
+    amqp_table_entry_t properties[AMQP_INTRODUCTION + 1] = {
+        [AMQP_INTRODUCTION] = {.key = amqp_text("capabilities"),
+                               .value = {.kind = AMQP_FIELD_KIND_TABLE,
+                                         .value.table = {.num_entries = 4, .entries = abilities}}},
     };
+    amqp_introduce(&conn->settings, properties);
     char response[1024]; /* SASL PLAIN, RFC 4616: NUL user NUL password */
     size_t user = strlen(conn->url.user), password = strlen(conn->url.password);
     if (user + password + 2 > sizeof response) {
@@ -51,7 +49,7 @@ void amqp_handshake_on_start(struct amqp_conn *conn, const amqp_connection_start
     memcpy(response + 1, conn->url.user, user + 1);
     memcpy(response + user + 2, conn->url.password, password);
     amqp_connection_start_ok_t ok = {
-        .client_properties = {.num_entries = 3, .entries = properties},
+        .client_properties = {.num_entries = AMQP_INTRODUCTION + 1, .entries = properties},
         .mechanism = amqp_text("PLAIN"),
         .response = {.bytes = response, .len = user + password + 2},
         .locale = amqp_text("en_US"),

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/xalloc.h"
+#include "net/amqp_introduce.h"
 #include "net/amqp_url.h"
 
 #include <stdio.h>
@@ -72,13 +73,13 @@ static bool read_url(struct amqp_plain *plain, const struct amqp_conn_settings *
     return password != NULL;
 }
 
-static bool log_in(struct amqp_plain *plain, const struct amqp_url *url, const char *name)
+static bool log_in(struct amqp_plain *plain, const struct amqp_url *url,
+                   const struct amqp_conn_settings *settings)
 {
     struct timeval limit = ms_to_timeval(plain->timeout_ms);
-    amqp_table_entry_t entry = {
-        .key = amqp_text("connection_name"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(name)}};
-    amqp_table_t properties = {.num_entries = 1, .entries = &entry};
+    amqp_table_entry_t introduction[AMQP_INTRODUCTION];
+    amqp_introduce(settings, introduction);
+    amqp_table_t properties = {.num_entries = AMQP_INTRODUCTION, .entries = introduction};
     amqp_socket_t *socket = amqp_tcp_socket_new(plain->conn);
     if (!socket)
         out_of_memory(0);
@@ -119,7 +120,7 @@ struct amqp_plain *amqp_plain_connect(const struct amqp_conn_settings *settings,
         out_of_memory(0);
     struct timeval limit = ms_to_timeval(plain->timeout_ms);
     amqp_set_rpc_timeout(plain->conn, &limit);
-    bool ok = read_url(plain, settings, &url) && log_in(plain, &url, settings->name);
+    bool ok = read_url(plain, settings, &url) && log_in(plain, &url, settings);
     amqp_url_free(&url);
     if (ok) {
         read_version(plain);

@@ -1,5 +1,6 @@
 /* settings.c - what the configuration says of the servers; see settings.h */
 #include "suite/settings.h"
+#include "version.h"
 #include "base/secret.h"
 #include "base/xalloc.h"
 
@@ -11,6 +12,8 @@ struct amqp_conn_settings settings_amqp(const struct config *config, const char 
         .url = config->amqp_url,
         .password_file = config->amqp_password_file,
         .name = name,
+        .product = "mtc-sync",
+        .version = MTC_VERSION,
         .heartbeat_s = config->amqp_heartbeat_s,
         .rpc_timeout_ms = config->amqp_rpc_timeout_ms,
     };

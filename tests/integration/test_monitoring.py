@@ -1,4 +1,6 @@
-"""What alerts are made of."""
+"""What alerts are made of, and what a person reads in RabbitMQ's management UI."""
+import json
+import re
 import time
 
 from lib.processes import accepts, free_port, wait_for
@@ -62,3 +64,47 @@ def test_each_request_of_a_pull_is_timed(make_stack):
     metrics = scheduler.metrics()
     assert metrics['mtc_scheduler_request_seconds_bucket{le="0.2"}'] == 0
     assert metrics["mtc_scheduler_request_seconds_sum"] > 16 * 0.25
+
+
+def test_who_is_who_in_the_management_ui(stack, servers):
+    """Each connection says which program it is and which of several; each consumer too, so a
+    queue's page tells who works on it. Of two consumers of a partition one is active at least:
+    4.0.5 goes on calling one active that has given its place to another."""
+    stack.producer("relay-1").wait_ready()
+    for name in ("left", "right"):
+        stack.sender(name).wait_ready()
+    stack.scheduler("clock").wait_ready()
+    stack.receiver("door").wait_ready()
+
+    def ask(path):
+        return [row for row in json.loads(servers.rabbit.api("GET", path)[1])
+                if row.get("vhost", row.get("queue", {}).get("vhost")) == stack.name]
+
+    def clients():
+        return [c["client_properties"] for c in ask("/api/connections")
+                if c.get("client_properties")]
+    names = {"mtc-producer relay-1", "mtc-sender left", "mtc-sender right", "mtc-scheduler clock",
+             "mtc-receiver door"}
+    wait_for(lambda: {c["connection_name"] for c in clients()} == names, 20, "connections")
+    version = stack.ctl("--version").split()[1]
+    for client in clients():
+        assert (client["product"], client["version"]) == ("mtc-sync", version), client
+        assert re.fullmatch(r"C, librabbitmq \d+\.\d+\.\d+\S*", client["platform"]), client
+
+    def consumers():
+        """Tags by queue, the active one first."""
+        found = {}
+        for row in sorted(ask("/api/consumers"), key=lambda row: not row["active"]):
+            if not row["queue"]["name"].startswith("mtc.programs."):
+                found.setdefault(row["queue"]["name"], []).append((row["consumer_tag"],
+                                                                   row["active"]))
+        return found
+
+    def told():
+        return sum(map(len, consumers().values())) == 8 * 2 + 2
+    wait_for(told, 20, "consumers")
+    assert consumers()["mtc.outcomes"] == [("mtc-producer relay-1", True)]
+    assert consumers()["mtc.cycle-times"] == [("mtc-scheduler clock", True)]
+    for partition in range(8):
+        (first, active), (second, _) = consumers()[f"mtc.events.{partition}"]
+        assert {first, second} == {"mtc-sender left", "mtc-sender right"} and active
