@@ -29,13 +29,14 @@ class Project:
         self.name = f"mtcsmoke{os.getpid()}"
         self.secrets = pathlib.Path(tempfile.mkdtemp(prefix="mtc-secrets."))
         self.make_secrets()
-        self.management, self.control = free_port(), free_port()
+        self.management, self.control, self.prometheus = free_port(), free_port(), free_port()
         self.hooks = two_free_ports()
         # docker-compose is written in Python, and has a package of this one's name.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         self.env = {**environment, "MANAGEMENT_PORT": str(self.management),
                     "HOOK_PORT": "{}-{}".format(*self.hooks), "SIM_CONTROL_PORT": str(self.control),
-                    "SECRETS": str(self.secrets), "MTC_IMAGE": self.name, **env}
+                    "PROMETHEUS_PORT": str(self.prometheus), "SECRETS": str(self.secrets),
+                    "MTC_IMAGE": self.name, **env}
 
     def make_secrets(self):
         subprocess.run([ROOT / "deploy/compose/make-secrets", self.secrets], check=True)
@@ -45,8 +46,8 @@ class Project:
 
     def run(self, *words, check=True):
         done = subprocess.run([*COMPOSE, "-p", self.name, "-f", ROOT / "docker-compose.yml",
-                               "--profile", "demo", *words], env=self.env, capture_output=True,
-                              text=True)
+                               "--profile", "demo", "--profile", "monitoring", *words],
+                              env=self.env, capture_output=True, text=True)
         if check and done.returncode != 0:
             raise RuntimeError(f"{' '.join(words)}: {done.stdout[-2000:]}{done.stderr[-3000:]}")
         return done.stdout
@@ -99,7 +100,7 @@ class Project:
 
     def end(self):
         self.run("down", "-v", "--remove-orphans", check=False)
-        for tag in ("latest", "demo"):
+        for tag in ("latest", "demo", "prometheus"):
             subprocess.run(["docker", "image", "rm", f"{self.name}:{tag}"], capture_output=True,
                            check=False)
         shutil.rmtree(self.secrets, ignore_errors=True)

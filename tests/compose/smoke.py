@@ -12,6 +12,7 @@ from lib.processes import wait_for
 from lib.servers import http
 
 from compose.project import PROGRAMS, Project
+from compose.prometheus import check_prometheus
 from compose.users import check_connections, check_monitoring, check_secrets
 
 # Lines that say something is wrong, and those by RabbitMQ and Redis that only sound so: see
@@ -190,6 +191,8 @@ def smoke(project):
     finish_shift(project)
     check_hooks(project)
     check_all_nine(project)
+    targets, rules = check_prometheus(project)
+    step(f"Prometheus asks all {targets}, and computes {rules} rules; none is critical")
     restart_redis(project)
     dead = project.queues()["mtc.dead"]["messages"]
     assert dead == 0, f"{dead} dead letters"
