@@ -115,7 +115,7 @@ static void answer(struct fixture *fixture, int first, int count)
                                                "1766923953",
                                                "1766923953000000",
                                                "f"};
-    const char *cells[8 * COLUMNS];
+    const char *cells[8 * COLUMNS] = {NULL};
     char ids[8][12];
     for (int row = 0; row < count; row++) {
         memcpy(&cells[(size_t)row * COLUMNS], kinds, sizeof kinds);
