@@ -2,7 +2,8 @@
 import pytest
 
 from chart import names_of_values, rendered
-from lib.fixtures import make_stack, servers, stack  # pylint: disable=unused-import
+# pylint: disable-next=unused-import
+from lib.fixtures import make_stack, pytest_configure, servers, stack
 
 
 @pytest.fixture(scope="session")
