@@ -55,7 +55,7 @@ def test_the_last_line_counts_both_and_reports_come_before_it(start):
     assert lines[-1] == "2 passed, 2 failed" and runner.returncode == 1, output
     assert output.count("for this reason") >= 2
     assert "--- one ---" in lines and "--- two ---" in lines
-    assert "the contract tests were NOT run" in output
+    assert "contract and chart tests were NOT run" in output
     assert sum(" ok " in line and "test_suite.py::test_good" in line for line in lines) == 2
 
 

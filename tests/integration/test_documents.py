@@ -35,7 +35,8 @@ RUSSIAN = (ENGLISH.replace("# A", "# А").replace("drawing", "рисунок").r
 
 def check(folder, russian):
     (folder / "tools").mkdir()
-    shutil.copy(ROOT / "tools/check_documents", folder / "tools")
+    for name in ("check_documents", "headings.py"):
+        shutil.copy(ROOT / "tools" / name, folder / "tools")
     (folder / "README.md").write_text(ENGLISH, encoding="utf-8")
     (folder / "README.ru.md").write_text(russian, encoding="utf-8")
     (folder / "b.md").write_text("# b\n", encoding="utf-8")
