@@ -111,9 +111,10 @@ $$;
 
 -- May the active relay publish by this partitioning (its rule and its number of partitions)? Not
 -- while an event that went out by another one has no outcome; one that has had none for a week is
--- lost rather than on its way, and must not stop all others. The answer yes is remembered.
+-- lost rather than on its way, and must not stop all others. The answer yes is remembered, with the
+-- rights of the owner: the relay's role need not be able to write mtc.setting.
 CREATE OR REPLACE FUNCTION mtc.may_partition(scheme text) RETURNS boolean
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     IF scheme = (SELECT s.value FROM mtc.setting s WHERE s.name = 'partitioning') THEN
         RETURN true;

@@ -9,6 +9,7 @@ import threading
 import psycopg
 import pytest
 
+from lib.processes import wait_for
 from lib.stack import ROOT
 
 ADAPTER = "production_tracking"
@@ -303,7 +304,8 @@ def test_grants_of_the_site_stay(stack):
         after = functions(pg)
         pg.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
     assert role in after["mtc.relay_step(bigint[],bigint[],integer)"][1]
-    for later in ("mtc.row_problem(mtc.outbox)", "mtc.set_aside(bigint[])", "mtc.ascii(text)"):
+    for later in ("mtc.row_problem(mtc.outbox)", "mtc.set_aside(bigint[])", "mtc.ascii(text)",
+                  "mtc.may_partition(text)", "mtc.oldest_waiting()"):
         assert role not in str(before.pop(later)[1]), "its grant follows that of relay_step()"
         assert role in after.pop(later)[1]
     sweep = "mtc.sweep(bigint,interval)"
@@ -408,3 +410,30 @@ def test_a_new_file_is_all_an_adapter_takes(tmp_path):
     assert str(adapter) in watched and str(adapter.parent) + " " in watched
     adapter.write_text("SELECT 1;\n")
     assert embed().returncode != 0
+
+
+def test_a_producer_with_a_role_of_its_own_goes_on_after_an_upgrade(stack):
+    """A site gave its producer what the functions of an older version needed, and no more."""
+    role = f"relay_{stack.name}"
+    older = ("mtc.relay_step(bigint[], bigint[], integer)", "mtc.relay_awake(boolean)",
+             "mtc.tick()", "mtc.apply_outcomes(jsonb)", "mtc.sweep(bigint, interval)")
+    with stack.connect() as pg:
+        pg.execute(f"CREATE ROLE {role} LOGIN; GRANT SELECT, INSERT, UPDATE, DELETE ON mtc.outbox,"
+                   f" mtc.relay TO {role}; GRANT SELECT ON mtc.setting, mtc.outbox_id_seq,"
+                   f" mtc.schema_version TO {role};"
+                   + "".join(f"GRANT EXECUTE ON FUNCTION {name} TO {role};" for name in older))
+        pg.execute("UPDATE mtc.function_family SET digest = 'older'")
+        assert applied(stack) == FAMILIES
+    stack.write_config({"postgres__conninfo": '"' + stack.servers.postgres.conninfo(
+        stack.name).replace("user=postgres", f"user={role}") + '"'})
+    producer = stack.producer().wait_ready()
+    stack.sender().wait_ready()
+    try:
+        stack.emit("SR-26")
+        assert stack.wait_settled() == {"delivered": 1}
+        wait_for(lambda: "lost PostgreSQL" not in producer.text()
+                 and producer.metrics()["mtc_producer_active"] == 1, 10, "it relays")
+    finally:
+        producer.stop()
+        with stack.connect() as pg:
+            pg.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
