@@ -67,7 +67,7 @@ def wait_healthy(project, service, count=1):
 def come_up(project):
     began = time.monotonic()
     project.run("up", "-d", "--build", "--scale", "sender=2")
-    for service in ("rabbitmq", "postgres", "redis", *PROGRAMS):
+    for service in ("rabbitmq", "postgres", "redis", "prometheus", *PROGRAMS):
         wait_healthy(project, service, 2 if service == "sender" else 1)
     step(f"built, up and healthy after {time.monotonic() - began:.0f} s")
     assert project.ids("mtcctl") == []
