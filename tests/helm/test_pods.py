@@ -13,7 +13,8 @@ import redis as redis_client
 
 from chart import PROGRAMS, container_of, env_of, of_kind, rendered, workloads
 from lib.hooks import SECRET, status_of
-from lib.processes import Process, free_port, unprivileged, wait_for
+from lib.ports import free_port
+from lib.processes import Process, unprivileged, wait_for
 from lib.servers import http
 from lib.stack import BUILD, ENVIRONMENT, ROOT, Sim
 

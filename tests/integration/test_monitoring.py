@@ -3,7 +3,8 @@ import json
 import re
 import time
 
-from lib.processes import accepts, free_port, wait_for
+from lib.ports import free_port
+from lib.processes import accepts, wait_for
 
 
 def test_the_age_of_what_is_not_published_is_known(stack, servers):
