@@ -13,7 +13,7 @@ from lib.keeper import KEPT
 from lib.processes import give_away, unprivileged, wait_for
 from lib.stack import ROOT
 
-SECONDS = 20  # until all must be gone; the servers of a run take one or two
+SECONDS = 90  # until all must be gone; on a quiet machine they take one or two
 
 # A run: servers, a process that has left its parent, session and group, and a child that waits.
 RUN = """
