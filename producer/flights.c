@@ -89,17 +89,29 @@ size_t flights_room_left(const struct flights *flights)
     return flights->room - flights->count;
 }
 
-char *flights_array_of(const struct flights *flights, enum flight_state state)
+static char *array_of(const struct flights *flights, enum flight_state from, enum flight_state to)
 {
-    size_t len = 0;
-    char *out = xmalloc(flights->in_state[state] * 21 + 3);
+    size_t len = 0, room = 3;
+    for (int state = (int)from; state <= (int)to; state++)
+        room += flights->in_state[state] * 21;
+    char *out = xmalloc(room);
     out[len++] = '{';
     for (size_t i = 0; i < flights->count; i++) {
         const struct flight *flight = flights_at(flights, i);
-        if (flight->state == state)
+        if (flight->state >= from && flight->state <= to)
             len += (size_t)sprintf(out + len, "%s%" PRId64, len > 1 ? "," : "", flight->row);
     }
     out[len++] = '}';
     out[len] = '\0';
     return out;
+}
+
+char *flights_array_of(const struct flights *flights, enum flight_state state)
+{
+    return array_of(flights, state, state);
+}
+
+char *flights_array_unmarked(const struct flights *flights)
+{
+    return array_of(flights, FLIGHT_PUBLISHED, FLIGHT_MARKING);
 }

@@ -55,4 +55,7 @@ size_t flights_room_left(const struct flights *flights);
 /* The rows in this state as a PostgreSQL array, "{1,2}"; the caller frees it. */
 char *flights_array_of(const struct flights *flights, enum flight_state state);
 
+/* Likewise all rows that are not marked. */
+char *flights_array_unmarked(const struct flights *flights);
+
 #endif

@@ -72,7 +72,8 @@ static void on_unreadable(struct transit *transit, const char *reason)
         transit->on_stepped(transit->asked, transit->asked, transit->arg);
         return;
     }
-    char *in_flight = flights_array_of(&transit->flights, FLIGHT_PUBLISHED);
+    /* What was confirmed meanwhile is not marked yet, and is not the row that was to be read. */
+    char *in_flight = flights_array_unmarked(&transit->flights);
     const char *values[] = {in_flight};
     election_query(transit->election, "SELECT mtc.set_aside($1)", 1, values, on_set_aside, transit);
     free(in_flight);

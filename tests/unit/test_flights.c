@@ -2,6 +2,8 @@
 #include "unit.h"
 #include "flights.h"
 
+#include <stdlib.h>
+
 static void on_confirmed(const struct flight *flight, void *arg)
 {
     assert_int_equal(flight->created_us, flight->row * 1000);
@@ -45,10 +47,34 @@ static void flights_are_confirmed_marked_and_trimmed_in_order(void **state)
     flights_free(&flights);
 }
 
+static void expect(char *array, const char *wanted)
+{
+    assert_string_equal(array, wanted);
+    free(array);
+}
+
+static void a_row_is_on_its_way_until_it_is_marked(void **state)
+{
+    (void)state;
+    struct flights flights;
+    flights_init(&flights, 4);
+    expect(flights_array_unmarked(&flights), "{}");
+    for (uint64_t i = 0; i < 4; i++)
+        flights_add(&flights, i + 1, (int64_t)(100 + i), 0);
+    flights_set(&flights, flights_at(&flights, 1), FLIGHT_CONFIRMED);
+    flights_set(&flights, flights_at(&flights, 2), FLIGHT_MARKING);
+    flights_set(&flights, flights_at(&flights, 3), FLIGHT_MARKED);
+    expect(flights_array_of(&flights, FLIGHT_PUBLISHED), "{100}");
+    expect(flights_array_of(&flights, FLIGHT_MARKED), "{103}");
+    expect(flights_array_unmarked(&flights), "{100,101,102}");
+    flights_free(&flights);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flights_are_confirmed_marked_and_trimmed_in_order),
+        cmocka_unit_test(a_row_is_on_its_way_until_it_is_marked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
