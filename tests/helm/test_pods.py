@@ -2,8 +2,11 @@
 statements, then the rendered Job and the rendered pods run against real servers, each with its
 command, its environment and its own secrets, and their rendered probes are asked."""
 import json
+import pathlib
 import re
+import shutil
 import subprocess
+import tempfile
 import types
 import urllib.parse
 
@@ -89,11 +92,12 @@ class Pod:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("cluster")
-    for each in [folder, *folder.parents[:2]]: # rabbitmqctl is nobody, and reads passwords here
-        each.chmod(0o755)
-    return folder
+def place():
+    """rabbitmqctl is nobody, and reads passwords here; pytest closes its own folders to others."""
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="cluster."))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
