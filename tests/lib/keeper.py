@@ -63,13 +63,26 @@ def kill_children():
     return killed
 
 
+def remove_segment(identity, owner):
+    """As its owner: in a container root may not remove what is another user's."""
+    child = os.fork()
+    if child == 0:
+        try:
+            if os.geteuid() == 0:
+                os.setresuid(owner, owner, owner)
+            _libc.shmctl(identity, IPC_RMID, None)
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
 def remove_shared_memory(creators):
     """System V segments outlive their process; PostgreSQL has one."""
     table = pathlib.Path("/proc/sysvipc/shm")
     for line in table.read_text(encoding="ascii").splitlines()[1:] if table.exists() else []:
-        _, identity, _, _, creator, _, attached = line.split()[:7]
+        _, identity, _, _, creator, _, attached, owner = line.split()[:8]
         if int(creator) in creators and attached == "0":
-            _libc.shmctl(int(identity), IPC_RMID, None)
+            remove_segment(int(identity), int(owner))
 
 
 def clean(folder):
