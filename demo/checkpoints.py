@@ -107,15 +107,20 @@ class Checkpoints:
                 name, seconds = (self.dice.choice(self.machines),
                                  round(self.dice.uniform(20, 300), 1))
                 begun = time.monotonic()
-                stack.sim.call("POST", "/webhook", {"machine_id": name, "cycle_time": seconds})
+                stack.sim.call("POST", "/webhook", {"machine_id": name, "cycle_time": seconds,
+                                                    "retry_ms": 200})
                 wait_for(
                     lambda: pg.execute(
                         "SELECT cycle_time_s = %s FROM mtc.machine_cycle_time WHERE machine = %s",
                         (seconds, name)).fetchone()[0], 20, "applied", pause=0.001)
                 delays.append(time.monotonic() - begun)
-        stats = stack.sim.stats()["webhooks"]
-        self.check(stats["accepted"] == 50,
-                   f"50 cycle times pushed: {stats['accepted']} accepted")
+        wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 30, "answered")
+        before = stats = stack.sim.stats()["webhooks"]
+        taken = stats["accepted"] + stats["duplicate"]
+        late = stats["unavailable"]  # a busy machine's: 503, and sent again
+        self.check(taken == 50 and stats["sent"] == 50 + late,
+                   f"50 cycle times pushed: {taken} accepted"
+                   + (f", {late} at the second attempt" if late else ""))
         self.say("       from MTConnect's decision to the row in PostgreSQL "
                  f"{1000 * statistics.median(delays):.1f} ms (median), "
                  f"{1000 * max(delays):.1f} ms (longest)")
@@ -130,9 +135,10 @@ class Checkpoints:
                        {"machine_id": self.machines[0], "cycle_time": 44.4, "key": "twice"})
         wait_for(lambda: not stack.sim.stats()["webhooks"]["under_way"], 30, "answered")
         stats = stack.sim.stats()["webhooks"]
-        self.check((stats["accepted"], stats["duplicate"], stats["unprocessable"],
-                    stats["unauthorized"]) == (51, 2, 1, 1),
-                   f"one sent three times: {stats['duplicate']} duplicates; another body, same "
+        new = {name: stats[name] - before[name]
+               for name in ("accepted", "duplicate", "unprocessable", "unauthorized")}
+        self.check(new == {"accepted": 1, "duplicate": 2, "unprocessable": 1, "unauthorized": 1},
+                   f"one sent three times: {new['duplicate']} duplicates; another body, same "
                    f"key: {stats['unprocessable']} times 422; bad signature: "
                    f"{stats['unauthorized']} times 401")
 
