@@ -20,6 +20,26 @@ static void look_at_secrets(struct doctor *doctor)
     free(secret);
 }
 
+static void look_at_waiting(struct doctor *doctor, const json_t *told)
+{
+    size_t i;
+    json_t *each;
+    json_array_foreach (json_object_get(json_object_get(told, "remarks"), "waiting"), i, each) {
+        const char *machine = program_text(each, "machine");
+        const char *event = program_text(each, "event");
+        const char *answer = program_text(each, "answer");
+        if (json_is_true(json_object_get(each, "stopped")))
+            doctor_find(doctor, FINDING_ILL, "machine",
+                        "mtcctl resume --machine makes a dead letter of it and goes on",
+                        "%s has stopped at event %s: %s", machine, event, answer);
+        else
+            doctor_find(doctor, FINDING_WARNING, "machine",
+                        "see \"A machine waits\" in docs/operations.md; mtcctl skip lets go of it",
+                        "%s waits for event %s, failing for %lld s: %s", machine, event,
+                        (long long)json_integer_value(json_object_get(each, "for_s")), answer);
+    }
+}
+
 void doctor_programs(struct doctor *doctor)
 {
     look_at_secrets(doctor);
@@ -42,6 +62,7 @@ void doctor_programs(struct doctor *doctor)
             doctor_find(doctor, FINDING_ILL, "breaker",
                         "MTConnect does not take events; see the sender's log for the reason",
                         "open at %s", name);
+        look_at_waiting(doctor, told);
     }
     json_decref(programs);
 }

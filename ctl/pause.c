@@ -1,5 +1,5 @@
 /* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on */
-#include "ctl.h"
+#include "let_go.h"
 #include "output.h"
 #include "base/clock.h"
 #include "suite/topology.h"
@@ -38,15 +38,10 @@ static bool lay(struct ctl *ctl)
     return amqp_plain_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
 }
 
-static int change(const struct config *config, int argc, char **argv, const char *help, bool pause)
+static int change(const struct config *config, bool json, bool pause)
 {
-    struct ctl ctl = {.config = config};
+    struct ctl ctl = {.config = config, .json = json};
     struct amqp_plain_count count;
-    int done = ctl_options(argc, argv, help, &ctl.json);
-    if (done >= 0)
-        return done;
-    if (optind < argc)
-        return ctl_usage(help, stderr);
     bool ok = find_control(&ctl, &count);
     bool was = ok && count.ready > 0;
     if (ok && pause != was)
@@ -66,17 +61,48 @@ static int change(const struct config *config, int argc, char **argv, const char
 
 int pause_main(const struct config *config, int argc, char **argv)
 {
-    return change(config, argc, argv,
-                  "usage: mtcctl pause [--json]\n"
-                  "  Senders stop sending; events wait, in order, until mtcctl resume. "
-                  "It outlasts restarts.\n",
-                  true);
+    static const char help[] =
+        "usage: mtcctl pause [--json]\n"
+        "  Senders stop sending; events wait, in order, until mtcctl resume. "
+        "It outlasts restarts.\n";
+    bool json = false;
+    int done = ctl_options(argc, argv, help, &json);
+    if (done >= 0)
+        return done;
+    return optind < argc ? ctl_usage(help, stderr) : change(config, json, true);
+}
+
+static const char resume_help[] =
+    "usage: mtcctl resume [--machine NAME] [--json]\n"
+    "  Senders that mtcctl pause has stopped go on; with --machine, a machine that has stopped at\n"
+    "  an event that would be dead (sender.stop_on_dead): that one becomes a dead letter.\n";
+
+/* -1 to go on, or the exit status. */
+static int parse_resume(int argc, char **argv, const char **machine, bool *json)
+{
+    static const struct option options[] = {{"machine", required_argument, NULL, 'm'},
+                                            {"json", no_argument, NULL, 'j'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {0}};
+    int option;
+    optind = 0; /* glibc: begin anew, options after words too */
+    while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+        if (option == 'j')
+            *json = true;
+        else if (option == 'm')
+            *machine = optarg;
+        else
+            return ctl_usage(resume_help, option == 'h' ? stdout : stderr);
+    }
+    return optind < argc ? ctl_usage(resume_help, stderr) : -1;
 }
 
 int resume_main(const struct config *config, int argc, char **argv)
 {
-    return change(config, argc, argv,
-                  "usage: mtcctl resume [--json]\n"
-                  "  Senders that mtcctl pause has stopped go on.\n",
-                  false);
+    const char *machine = NULL;
+    bool json = false;
+    int done = parse_resume(argc, argv, &machine, &json);
+    if (done >= 0)
+        return done;
+    return machine ? let_go(config, json, "machine", machine) : change(config, json, false);
 }

@@ -13,6 +13,8 @@
 /* An answer comes within milliseconds; from a busy machine it takes longer. */
 #define QUIET_MS 300
 #define LIMIT_MS 3000
+/* Whom an order does not concern says nothing, so this is how long we wait for whom it does. */
+#define ORDER_MS 2000
 
 static const char *const kinds[] = {"producer", "sender", "scheduler", "receiver"};
 #define KINDS (sizeof kinds / sizeof kinds[0])
@@ -45,6 +47,7 @@ static const struct {
     {"producer", "mtc_producer_published_total", "published"},
     {"sender", "mtc_sender_breaker_open", "breaker_open"},
     {"sender", "mtc_sender_paused", "paused"},
+    {"sender", "mtc_sender_doubted", "doubted"},
     {"sender", "mtc_sender_held", "held"},
     {"sender", "mtc_sender_in_flight", "in_flight"},
     {"sender", "mtc_sender_delivered_total", "delivered"},
@@ -137,6 +140,10 @@ static void on_answer(const amqp_message_t *answer, void *arg)
     read_metrics(program, told.metrics);
     json_object_set_new(program, "ready",
                         told.ready ? json_true() : text_or(told.missing, "not ready"));
+    json_t *remarks = json_loads(told.remarks, 0, NULL);
+    if (json_is_object(remarks))
+        json_object_set(program, "remarks", remarks);
+    json_decref(remarks);
     json_array_append_new(arg, program);
     presence_told_free(&told);
 }
@@ -181,7 +188,7 @@ static json_t *sorted(json_t *all)
 static json_t *ask_broker(struct ctl *ctl)
 {
     static const struct amqp_plain_question question = {
-        .exchange = PRESENCE_EXCHANGE, .quiet_ms = QUIET_MS, .limit_ms = LIMIT_MS};
+        .exchange = PRESENCE_EXCHANGE, .body = "", .quiet_ms = QUIET_MS, .limit_ms = LIMIT_MS};
     json_t *all = json_array();
     bool asked = !ctl->broker || amqp_plain_ask(ctl->broker, &question, on_answer, all);
     all = sorted(all);
@@ -218,6 +225,32 @@ static json_t *ask_listed(const char *addresses)
         json_array_append_new(all, ask_one(word));
     free(list);
     return all;
+}
+
+const char *program_text(const json_t *told, const char *name)
+{
+    const char *text = json_string_value(json_object_get(told, name));
+    return text ? text : "?";
+}
+
+static void on_done(const amqp_message_t *answer, void *arg)
+{
+    struct presence_told told;
+    presence_read(&answer->properties, answer->body.bytes, answer->body.len, &told);
+    json_array_append_new(arg, json_pack("{s:o, s:o}", "worker", text_or(told.worker, "?"), "did",
+                                         text_or(told.did, "?")));
+    presence_told_free(&told);
+}
+
+json_t *programs_order(struct ctl *ctl, const char *order)
+{
+    struct amqp_plain_question question = {
+        .exchange = PRESENCE_EXCHANGE, .body = order, .quiet_ms = ORDER_MS, .limit_ms = ORDER_MS};
+    json_t *done = json_array();
+    if (ctl_broker_did(ctl, amqp_plain_ask(ctl->broker, &question, on_done, done)))
+        return done;
+    json_decref(done);
+    return NULL;
 }
 
 json_t *programs_ask(struct ctl *ctl)

@@ -1,5 +1,6 @@
 /* status_print.c - how things stand, as a screen for people; see status.h */
 #include "status.h"
+#include "programs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -125,6 +126,41 @@ static void print_programs(const json_t *programs)
     }
 }
 
+/* What waits and is not taken: machine, since when, the last answer. */
+static void print_waiting(const json_t *told)
+{
+    const json_t *remarks = json_object_get(told, "remarks");
+    size_t i;
+    json_t *each;
+    json_array_foreach (json_object_get(remarks, "waiting"), i, each) {
+        printf("  %-22s %7lld s  %3lld  %4lld  %s   %s%s\n", program_text(each, "machine"),
+               number(each, "for_s"), number(each, "counted"), number(each, "probes"),
+               program_text(each, "event"), program_text(each, "answer"),
+               json_is_true(json_object_get(each, "stopped"))
+                   ? "   STOPPED (mtcctl resume --machine)"
+                   : "");
+    }
+    if (number(remarks, "more"))
+        printf("  and %lld more\n", number(remarks, "more"));
+}
+
+static void print_all_waiting(const json_t *programs)
+{
+    bool any = false;
+    size_t i;
+    json_t *told;
+    json_array_foreach (programs, i, told) {
+        if (!json_object_get(told, "remarks"))
+            continue;
+        if (!any)
+            printf("machines that wait for an event that fails (mtcctl skip)\n"
+                   "  %-22s %9s  %3s  %4s  %-36s   %s\n",
+                   "machine", "for", "att", "prb", "event", "last answer");
+        any = true;
+        print_waiting(told);
+    }
+}
+
 void status_print(const json_t *status)
 {
     printf("mtc-sync %s   %s\n", json_string_value(json_object_get(status, "version")),
@@ -133,4 +169,5 @@ void status_print(const json_t *status)
     print_cycle_run(json_object_get(status, "cycle_run"));
     print_rabbitmq(json_object_get(status, "rabbitmq"));
     print_programs(json_object_get(status, "programs"));
+    print_all_waiting(json_object_get(status, "programs"));
 }

@@ -390,7 +390,7 @@ bool amqp_plain_ask(struct amqp_plain *plain, const struct amqp_plain_question *
                                           .reply_to = amqp_text(REPLY_TO),
                                           .correlation_id = amqp_text(number)};
     int status = amqp_basic_publish(plain->conn, CHANNEL_ASK, amqp_text(question->exchange),
-                                    amqp_empty_bytes, 1, 0, &properties, amqp_empty_bytes);
+                                    amqp_empty_bytes, 1, 0, &properties, amqp_text(question->body));
     if (status != AMQP_STATUS_OK) {
         snprintf(plain->error, sizeof plain->error, "asking: %s", amqp_error_string2(status));
         return false;

@@ -45,11 +45,12 @@ bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const ch
 
 struct amqp_plain_question {
     const char *exchange; /* a fanout exchange; that it is missing means that nobody is there */
+    const char *body;     /* "" for none */
     int64_t quiet_ms;     /* the last answer has come when there was none for so long */
     int64_t limit_ms;     /* longest it may take in all */
 };
 /*
- * Scatter and gather: publishes an empty message to all who listen at the exchange, and calls
+ * Scatter and gather: publishes a message to all who listen at the exchange, and calls
  * on_answer for each direct reply. Nobody knows how many there will be, hence quiet_ms; if nobody
  * listens, it returns at once. False if it could not ask; answers may have come all the same.
  */

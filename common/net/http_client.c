@@ -150,6 +150,7 @@ static void set_up_easy(struct transfer *transfer)
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, transfer);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)settings->timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)settings->idle_s);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
@@ -246,7 +247,8 @@ bool http_client_start(struct http_client *client, const struct http_request *re
     return true;
 }
 
-static enum http_end end_of(CURLcode code)
+/* Past `ready_us` the request could go, 0 meaning never. */
+static enum http_end end_of(CURLcode code, curl_off_t ready_us)
 {
     switch (code) {
     case CURLE_OK:
@@ -260,7 +262,7 @@ static enum http_end end_of(CURLcode code)
     case CURLE_PEER_FAILED_VERIFICATION:
         return HTTP_NO_TLS;
     case CURLE_OPERATION_TIMEDOUT:
-        return HTTP_TIMED_OUT;
+        return ready_us ? HTTP_TIMED_OUT : HTTP_NO_CONNECTION;
     default:
         return HTTP_BROKEN;
     }
@@ -269,16 +271,17 @@ static enum http_end end_of(CURLcode code)
 static void finish(struct transfer *transfer, CURLcode code)
 {
     long connects = 0, status = 0, header_bytes = 0;
-    curl_off_t retry_after = 0, total_us = 0;
+    curl_off_t retry_after = 0, total_us = 0, ready_us = 0;
     curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
     curl_easy_getinfo(transfer->easy, CURLINFO_NUM_CONNECTS, &connects);
     curl_easy_getinfo(transfer->easy, CURLINFO_HEADER_SIZE, &header_bytes);
     curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
     curl_easy_getinfo(transfer->easy, CURLINFO_TOTAL_TIME_T, &total_us);
+    curl_easy_getinfo(transfer->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
     curl_multi_remove_handle(transfer->client->multi, transfer->easy);
     struct http_result result = {
         .status = transfer->status_read ? status : 0,
-        .end = end_of(code),
+        .end = end_of(code, ready_us),
         .error = code == CURLE_OK ? "" : curl_easy_strerror(code),
         .reused = connects == 0,
         .nothing_read = header_bytes == 0 && transfer->received == 0,

@@ -18,9 +18,10 @@
 struct http_client;
 
 struct http_client_settings {
-    int64_t timeout_ms;  /* for the whole request, connecting included */
-    int64_t connections; /* most at once; further starts are refused */
-    int64_t idle_s;      /* a connection idle for longer is not used again */
+    int64_t timeout_ms;         /* for the whole request, connecting included */
+    int64_t connect_timeout_ms; /* for the connection alone, names and TLS included */
+    int64_t connections;        /* most at once; further starts are refused */
+    int64_t idle_s;             /* a connection idle for longer is not used again */
     const char *user_agent;
 };
 
@@ -41,10 +42,10 @@ struct http_request {   /* all borrowed until the callback, but `headers`, which
 enum http_end {
     HTTP_COMPLETE,      /* a whole answer came */
     HTTP_NO_NAME,       /* the host, or a proxy, has no address */
-    HTTP_NO_CONNECTION, /* nobody listens there */
+    HTTP_NO_CONNECTION, /* nobody listens there, or a connection was not ready in time */
     HTTP_NO_TLS,        /* no TLS session, or with somebody else */
-    HTTP_TIMED_OUT,
-    HTTP_BROKEN, /* anything else: cut off, not HTTP, too large */
+    HTTP_TIMED_OUT,     /* the request was under way */
+    HTTP_BROKEN,        /* anything else: cut off, not HTTP, too large */
 };
 
 struct http_result { /* valid during the callback */

@@ -80,6 +80,9 @@ static bool set_text(struct config *config, const struct option_spec *spec, cons
     if ((spec->flags & OPTION_REQUIRED) && *text == '\0')
         return fail(failure, "%s: %s.%s must not be empty", origin->text, spec->section,
                     spec->name);
+    if ((spec->flags & OPTION_PATH) && *text && *text != '/')
+        return fail(failure, "%s: %s.%s is \"%s\", which does not begin with \"/\"", origin->text,
+                    spec->section, spec->name, text);
     enum log_level level;
     if (strcmp(spec->section, "log") == 0 && strcmp(spec->name, "level") == 0 &&
         !log_level_parse(text, &level))

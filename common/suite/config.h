@@ -22,7 +22,7 @@ struct config_list {
     int64_t ms[CONFIG_LIST_MAX]; /* given in seconds, kept in milliseconds */
 };
 
-enum { OPTION_URL = 1, OPTION_REQUIRED = 2 };
+enum { OPTION_URL = 1, OPTION_REQUIRED = 2, OPTION_PATH = 4 };
 enum option_type { OPTION_TEXT, OPTION_INT, OPTION_FLAG, OPTION_LIST };
 
 struct config {

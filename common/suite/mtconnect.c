@@ -61,6 +61,7 @@ static void make_client(struct mtconnect *mtconnect)
 {
     const struct mtconnect_settings *settings = &mtconnect->settings;
     struct http_client_settings http = {.timeout_ms = settings->timeout_ms,
+                                        .connect_timeout_ms = settings->connect_timeout_ms,
                                         .connections = settings->connections,
                                         .idle_s = settings->idle_s,
                                         .user_agent = settings->user_agent};
@@ -174,6 +175,18 @@ bool mtconnect_register(struct mtconnect *mtconnect, const char *body, http_done
     int count = 0;
     put_url(mtconnect, "/api/v1/webhooks", url);
     add_header(&request, &count, "Content-Type: application/json");
+    add_header(&request, &count, mtconnect->api_key_header);
+    return http_client_start(mtconnect->http, &request, done, arg);
+}
+
+bool mtconnect_get_health(struct mtconnect *mtconnect, const char *path, http_done done, void *arg)
+{
+    char url[URL_BYTES];
+    struct http_request request = {
+        .method = "GET", .url = url, .keep_body = MTCONNECT_HEALTH_BYTES};
+    int count = 0;
+    put_url(mtconnect, path, url);
+    add_header(&request, &count, "Accept: application/json");
     add_header(&request, &count, mtconnect->api_key_header);
     return http_client_start(mtconnect->http, &request, done, arg);
 }

@@ -5,6 +5,7 @@
  *                                                    adapter has decided, says which of the two
  *   get_cycle_time(machine)                          mtconnect_get_cycle_time()
  *   registration of web-hooks (S11)                  mtconnect_register()
+ *   its own word on its health                       mtconnect_get_health()
  *
  * Knows what all of them share: joining URLs, the API key, what a status means, Retry-After, and
  * the one repeat that is no attempt. It does not retry: when to try again is its caller's decision.
@@ -28,10 +29,11 @@ struct mtconnect;
 
 struct mtconnect_settings { /* strings are borrowed */
     const char *base_url;
-    const char *api_key_file; /* "" for none */
-    int64_t timeout_ms;       /* for a whole request, connecting included */
-    int64_t connections;      /* most requests at once */
-    int64_t idle_s;           /* a connection idle for longer is not used again */
+    const char *api_key_file;   /* "" for none */
+    int64_t timeout_ms;         /* for a whole request, connecting included */
+    int64_t connect_timeout_ms; /* for the connection alone */
+    int64_t connections;        /* most requests at once */
+    int64_t idle_s;             /* a connection idle for longer is not used again */
     int64_t retry_after_max_ms;
     const char *user_agent;
 };
@@ -71,6 +73,10 @@ bool mtconnect_get_cycle_time(struct mtconnect *mtconnect, const char *machine, 
 
 /* body: JSON, borrowed until done. */
 bool mtconnect_register(struct mtconnect *mtconnect, const char *body, http_done done, void *arg);
+
+/* path: e.g. /api/ext/health. Keeps MTCONNECT_HEALTH_BYTES of the answer's body. */
+#define MTCONNECT_HEALTH_BYTES 16384
+bool mtconnect_get_health(struct mtconnect *mtconnect, const char *path, http_done done, void *arg);
 
 /* --- what an answer means --- */
 

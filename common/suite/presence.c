@@ -13,6 +13,8 @@
 #define VERSION "version"
 #define LISTEN  "listen"
 #define MISSING "missing"
+#define REMARKS "remarks"
+#define DID     "did"
 
 #define QUEUE_BYTES 256 /* AMQP's short string */
 
@@ -42,17 +44,21 @@ static amqp_table_entry_t text_header(const char *key, const char *value)
         .value = {.kind = AMQP_FIELD_KIND_UTF8, .value.bytes = amqp_text(value)}};
 }
 
+/* extra: one header more; its value may be NULL: there is none. */
 static void publish_answer(const struct presence *presence, struct amqp_chan *chan,
-                           const amqp_basic_properties_t *question, const char *text, size_t len)
+                           const amqp_basic_properties_t *question, const char *text, size_t len,
+                           const char *extra, const char *value)
 {
     const struct presence_settings *settings = &presence->settings;
     const char *why = "not ready";
-    amqp_table_entry_t headers[4] = {text_header(WORKER, settings->worker),
+    amqp_table_entry_t headers[5] = {text_header(WORKER, settings->worker),
                                      text_header(VERSION, MTC_VERSION),
                                      text_header(LISTEN, settings->listen)};
     int count = 3;
     if (!settings->ready(settings->arg, &why))
         headers[count++] = text_header(MISSING, why);
+    if (value)
+        headers[count++] = text_header(extra, value);
     amqp_basic_properties_t properties = {
         ._flags = AMQP_BASIC_APP_ID_FLAG | AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG,
         .app_id = amqp_text(settings->program),
@@ -75,20 +81,48 @@ static bool is_reply_address(const amqp_basic_properties_t *question)
            memcmp(question->reply_to.bytes, prefix, sizeof prefix - 1) == 0;
 }
 
+static void answer_question(const struct presence *presence, struct amqp_chan *chan,
+                            const amqp_basic_properties_t *question)
+{
+    const struct presence_settings *settings = &presence->settings;
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (!out)
+        out_of_memory(0);
+    metrics_render(settings->metrics, out);
+    if (fclose(out) != 0)
+        out_of_memory(0);
+    char *remarks = settings->remarks ? settings->remarks(settings->arg) : NULL;
+    publish_answer(presence, chan, question, text, len, REMARKS, remarks);
+    free(remarks);
+    free(text);
+}
+
+static void take_order(const struct presence *presence, struct amqp_chan *chan,
+                       const struct amqp_incoming *order)
+{
+    const struct presence_settings *settings = &presence->settings;
+    if (!settings->on_order || order->len > PRESENCE_ORDER_MAX)
+        return;
+    char *text = xstrndup(order->body, order->len);
+    char *did = settings->on_order(text, settings->arg);
+    free(text);
+    if (!did)
+        return;
+    log_warn("an operator's order", LF_S("result", did));
+    publish_answer(presence, chan, order->properties, "", 0, DID, did);
+    free(did);
+}
+
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *question, void *arg)
 {
     const struct presence *presence = arg;
     if (is_reply_address(question->properties)) {
-        char *text = NULL;
-        size_t len = 0;
-        FILE *out = open_memstream(&text, &len);
-        if (!out)
-            out_of_memory(0);
-        metrics_render(presence->settings.metrics, out);
-        if (fclose(out) != 0)
-            out_of_memory(0);
-        publish_answer(presence, chan, question->properties, text, len);
-        free(text);
+        if (question->len)
+            take_order(presence, chan, question);
+        else
+            answer_question(presence, chan, question->properties);
     }
     amqp_chan_ack(chan, question->delivery_tag, false);
 }
@@ -178,6 +212,8 @@ void presence_read(const amqp_basic_properties_t *properties, const void *body, 
         .version = header_text(properties, VERSION),
         .listen = header_text(properties, LISTEN),
         .missing = header_text(properties, MISSING),
+        .remarks = header_text(properties, REMARKS),
+        .did = header_text(properties, DID),
         .metrics = xstrndup(len ? body : "", len),
         .ready = !amqp_header_get(properties, MISSING),
     };
@@ -190,5 +226,7 @@ void presence_told_free(struct presence_told *told)
     free(told->version);
     free(told->listen);
     free(told->missing);
+    free(told->remarks);
+    free(told->did);
     free(told->metrics);
 }

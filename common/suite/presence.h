@@ -8,7 +8,10 @@
  *
  *   question  reply_to, correlation_id; the body is empty
  *   answer    correlation_id; app_id: the program; headers worker, version, listen (the address of
- *             its /metrics, or "") and missing (absent: it is ready); body: what /metrics says
+ *             its /metrics, or ""), missing (absent: it is ready) and remarks (absent: none; JSON:
+ *             what a person should know besides); body: what /metrics says
+ *   order     a question with a body, JSON: what is to be done. Who has done it, or can say why
+ *             not, answers, with the header did, and an empty body; nobody else does
  *
  * The queue is exclusive, so it is gone with its connection; it holds at most
  * PRESENCE_QUESTIONS_MAX questions for PRESENCE_TTL_MS, and one is answered at a time. Answers go
@@ -30,6 +33,7 @@
 #define PRESENCE_EXCHANGE      "mtc.programs"
 #define PRESENCE_QUESTIONS_MAX 16
 #define PRESENCE_TTL_MS        5000
+#define PRESENCE_ORDER_MAX     4096 /* bytes; a longer one is nobody's */
 
 struct presence;
 
@@ -37,6 +41,9 @@ struct presence_settings {                 /* strings are borrowed and must outl
     const char *program, *worker, *listen; /* "mtc-sender", "sender-1", "127.0.0.1:9465" */
     struct metrics *metrics;
     bool (*ready)(const void *arg, const char **why); /* why: what is missing */
+    /* Each may be NULL. The texts are freed by presence. */
+    char *(*remarks)(void *arg);                     /* NULL: none */
+    char *(*on_order)(const char *order, void *arg); /* what was done; NULL: not ours */
     void *arg;
 };
 
@@ -49,7 +56,7 @@ void presence_on_conn_up(struct presence *presence, struct amqp_conn *conn);
 /* --- the reader's side --- */
 
 struct presence_told { /* strings are owned; "" where absent */
-    char *program, *worker, *version, *listen, *missing;
+    char *program, *worker, *version, *listen, *missing, *remarks, *did;
     char *metrics;
     bool ready;
 };

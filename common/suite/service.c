@@ -226,6 +226,20 @@ static void watch_signals(struct running *running)
     running->drain_limit = timer_new(running->service.loop, on_drain_limit, running);
 }
 
+static char *remarks(void *arg)
+{
+    const struct running *running = arg;
+    const struct service_description *description = running->description;
+    return description->remarks ? description->remarks(running->state) : NULL;
+}
+
+static char *on_order(const char *order, void *arg)
+{
+    const struct running *running = arg;
+    const struct service_description *description = running->description;
+    return description->on_order ? description->on_order(running->state, order) : NULL;
+}
+
 static void announce(struct running *running, const char *address)
 {
     struct presence_settings settings = {.program = running->description->name,
@@ -233,6 +247,8 @@ static void announce(struct running *running, const char *address)
                                          .listen = address,
                                          .metrics = running->service.metrics,
                                          .ready = is_ready,
+                                         .remarks = remarks,
+                                         .on_order = on_order,
                                          .arg = running};
     running->service.presence = presence_new(&settings);
 }

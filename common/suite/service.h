@@ -58,6 +58,9 @@ struct service_description {
     void (*drain)(void *state);
     void (*reload)(void *state); /* may be NULL */
     void (*stop)(void *state);   /* frees everything */
+    /* See presence.h; either may be NULL. */
+    char *(*remarks)(const void *state);
+    char *(*on_order)(void *state, const char *order);
 };
 
 int service_main(int argc, char **argv, const struct service_description *description);

@@ -46,6 +46,7 @@ struct mtconnect_settings settings_mtconnect(const struct config *config, const 
         .base_url = config->mtconnect_base_url,
         .api_key_file = config->mtconnect_api_key_file,
         .timeout_ms = config->mtconnect_timeout_ms,
+        .connect_timeout_ms = config->mtconnect_connect_timeout_ms,
         .connections = config->mtconnect_connections,
         .idle_s = config->mtconnect_idle_s,
         /* One bound for all who obey Retry-After; the option is called after the first of them. */

@@ -57,6 +57,7 @@ static void on_answer(const struct http_result *result, void *arg)
     const struct attempts_settings *settings = &attempts->settings;
     metric_add(answers_of(settings->metrics, result->status), 1);
     metric_observe(settings->metrics->request_seconds, result->seconds);
+    held->route->under_way--;
     bool may_repeat = !held->repeated && !hand_back_is_draining(settings->hand_back);
     if (!partition_owns(held))
         judge_orphan(settings->judge, lane, result);
@@ -73,35 +74,65 @@ static void send_head(struct attempts *attempts, struct lane *lane)
                                     .traceparent = held->envelope.traceparent,
                                     .body = held->body,
                                     .len = held->len,
-                                    .fresh = held->repeated};
+                                    .fresh = held->fresh || held->repeated};
     if (!mtconnect_post(attempts->settings.mtconnect, &event, on_answer, lane)) {
         /* No room: its turn comes again. */
         held->repeated = false;
         judge_put_back(lane);
         return;
     }
-    breaker_on_start(attempts->settings.breaker);
+    if (!held->repeated)
+        held->began_ms = mono_ms();
+    held->route->under_way++;
+    breaker_on_start(&held->route->breaker);
 }
 
 /* --- has it been sent before? --- */
 
-static void on_looked_up(const redisReply *reply, const struct redis_error *error, void *arg)
+static void look_is_done(struct lane *lane)
 {
-    (void)error; /* what Redis does not know and what it can't say is sent, both */
-    struct lane *lane = arg;
     struct attempts *attempts = attempts_of(lane);
     struct held *held = lane->first;
+    if (--held->looking)
+        return;
     held->check = false;
     if (!partition_owns(held)) {
         held_free(lane_pop(lane));
-    } else if (sent_key_is_found(reply)) {
+    } else if (held->found) {
         judge_sent_before(attempts->settings.judge, lane);
     } else {
-        /* It is sent as soon as the breaker allows. */
+        /* It is sent as soon as its route may be asked. */
         partition_end_work(held);
         lane_ready(lane, true);
     }
     attempts_run_soon(attempts);
+}
+
+/* What Redis does not know and what it can't say is sent, both. */
+static void on_sent_key(const redisReply *reply, const struct redis_error *error, void *arg)
+{
+    (void)error;
+    struct lane *lane = arg;
+    lane->first->found = sent_key_is_found(reply);
+    look_is_done(lane);
+}
+
+static void on_suspect(const redisReply *reply, const struct redis_error *error, void *arg)
+{
+    (void)error;
+    struct lane *lane = arg;
+    suspect_read(reply, &lane->first->blame, mono_ms());
+    look_is_done(lane);
+}
+
+/* Neither done is called from inside its call. */
+static bool look_up(struct attempts *attempts, struct lane *lane)
+{
+    const struct attempts_settings *settings = &attempts->settings;
+    struct held *held = lane->first;
+    held->looking = sent_key_look_up(settings->sent_keys, held, on_sent_key, lane);
+    held->looking += suspect_look_up(settings->redis, held, on_suspect, lane);
+    return held->looking > 0;
 }
 
 static void start_head(struct attempts *attempts, struct lane *lane)
@@ -118,7 +149,7 @@ static void start_head(struct attempts *attempts, struct lane *lane)
         judge_sent_before(attempts->settings.judge, lane);
         return;
     }
-    if (held->check && sent_key_look_up(sent_keys, held, on_looked_up, lane))
+    if (held->check && look_up(attempts, lane))
         return;
     held->check = false;
     send_head(attempts, lane);
@@ -126,18 +157,57 @@ static void start_head(struct attempts *attempts, struct lane *lane)
 
 /* --- running --- */
 
+static bool may_start(const struct attempts *attempts, int64_t now_ms)
+{
+    const struct attempts_settings *settings = &attempts->settings;
+    return !attempts->paused && !hand_back_is_closing(settings->hand_back) &&
+           mtconnect_has_room(settings->mtconnect) &&
+           throttle_allows(settings->throttle, mtconnect_under_way(settings->mtconnect), now_ms);
+}
+
+/* One lane of each route that has one and may be asked. False: there was none. */
+static bool run_round(struct attempts *attempts, int64_t now_ms)
+{
+    bool any = false;
+    struct route *route = routes_first(attempts->settings.routes);
+    for (; route; route = routes_next(attempts->settings.routes, route)) {
+        if (!lanes_has_ready(route) || !breaker_allows(&route->breaker, route->under_way, now_ms) ||
+            !may_start(attempts, now_ms))
+            continue;
+        start_head(attempts, lanes_take(route));
+        any = true;
+    }
+    return any;
+}
+
+/* When something that is ready may go without anything else happening; 0: now, or never. */
+static int64_t next_time(const struct attempts *attempts, int64_t now_ms)
+{
+    int64_t held_until = throttle_holds_until(attempts->settings.throttle, now_ms), next = 0;
+    if (!held_until && !may_start(attempts, now_ms))
+        return 0; /* an answer, or whoever stopped us, calls again */
+    const struct route *route = routes_first(attempts->settings.routes);
+    for (; route; route = routes_next(attempts->settings.routes, route)) {
+        if (!lanes_has_ready(route))
+            continue;
+        int64_t at = held_until;
+        if (route->breaker.state == BREAKER_OPEN && route->breaker.probe_at_ms > at)
+            at = route->breaker.probe_at_ms;
+        if (at && (!next || at < next))
+            next = at;
+    }
+    return next;
+}
+
 static void attempts_run(void *arg)
 {
     struct attempts *attempts = arg;
-    const struct attempts_settings *settings = &attempts->settings;
     int64_t now = mono_ms();
-    while (lanes_has_ready(settings->lanes) && !hand_back_is_closing(settings->hand_back) &&
-           !attempts->paused && mtconnect_has_room(settings->mtconnect) &&
-           breaker_allows(settings->breaker, mtconnect_under_way(settings->mtconnect), now))
-        start_head(attempts, lanes_take(settings->lanes));
-    if (lanes_has_ready(settings->lanes) && !attempts->paused &&
-        settings->breaker->state == BREAKER_OPEN)
-        timer_in(attempts->run, settings->breaker->probe_at_ms - now + 1);
+    while (run_round(attempts, now))
+        ;
+    int64_t next = next_time(attempts, now);
+    if (next)
+        timer_in(attempts->run, next - now + 1);
 }
 
 void attempts_run_soon(struct attempts *attempts)

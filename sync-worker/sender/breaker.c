@@ -1,4 +1,4 @@
-/* breaker.c - is it the destination or the event? see breaker.h */
+/* breaker.c - shall a route be asked at all? see breaker.h */
 #include "breaker.h"
 
 #include <string.h>
@@ -14,14 +14,11 @@ void breaker_init(struct breaker *breaker, int failures_to_open, int64_t pause_m
                                        .max_ms = pause_max_ms > pause_min_ms ? pause_max_ms
                                                                              : pause_min_ms};
     breaker->ramp_full = connections;
-    breaker->streak = 1;
 }
 
 static void begin_streak(struct breaker *breaker)
 {
-    breaker->streak++;
-    breaker->failures = breaker->machine_count = 0;
-    breaker->unreachable = false;
+    breaker->failures = breaker->absences = breaker->machine_count = 0;
 }
 
 static void on_life(struct breaker *breaker)
@@ -55,33 +52,30 @@ static void remember_machine(struct breaker *breaker, uint64_t machine)
 
 static bool is_destination(const struct breaker *breaker, int machines_waiting)
 {
-    if (breaker->failures < breaker->failures_to_open)
-        return false;
     int several = machines_waiting < BREAKER_MACHINES ? 2 : BREAKER_MACHINES;
-    return breaker->unreachable || breaker->machine_count >= several;
+    return breaker->absences >= breaker->failures_to_open ||
+           (breaker->failures >= breaker->failures_to_open && breaker->machine_count >= several);
 }
 
-bool breaker_tell(struct breaker *breaker, enum evidence evidence, uint64_t machine,
+bool breaker_tell(struct breaker *breaker, enum breaker_sign sign, uint64_t machine,
                   int machines_waiting, int64_t now_ms)
 {
-    if (evidence == EVIDENCE_ALIVE) {
+    if (sign == SIGN_OF_LIFE) {
         on_life(breaker);
         return false;
     }
     breaker->failures++;
-    breaker->unreachable = breaker->unreachable || evidence == EVIDENCE_UNREACHABLE;
+    breaker->absences += sign == SIGN_OF_ABSENCE;
     remember_machine(breaker, machine);
     if (breaker->state == BREAKER_HALF_OPEN) {
-        /* With one machine left there is nobody else to ask: its trouble counts as its own
-         * again. */
-        if (evidence == EVIDENCE_TROUBLE && machines_waiting <= 1)
+        /* With one machine left there is nobody else to ask, and it has pauses of its own. */
+        if (sign == SIGN_OF_TROUBLE && machines_waiting <= 1)
             on_life(breaker);
         else
             open_until(breaker, now_ms);
         return false;
     }
-    if (breaker->state == BREAKER_CLOSED &&
-        (evidence == EVIDENCE_REFUSED || is_destination(breaker, machines_waiting))) {
+    if (breaker->state == BREAKER_CLOSED && is_destination(breaker, machines_waiting)) {
         open_until(breaker, now_ms);
         return true;
     }

@@ -45,8 +45,11 @@ struct held *held_new(const struct envelope *envelope, char *body, size_t len)
 
 void held_free(struct held *held)
 {
+    if (held->route)
+        route_let_go(held->route);
     free(held->body);
     free(held->reason);
+    free(held->answer);
     free(held->response);
     free(held);
 }

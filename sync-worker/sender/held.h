@@ -8,6 +8,7 @@
 #ifndef MTC_HELD_H
 #define MTC_HELD_H
 
+#include "route.h"
 #include "suite/envelope.h"
 
 #include <stdbool.h>
@@ -26,15 +27,22 @@ struct held {
     uint64_t generation;         /* of the partition's channel; see partition_owns() */
     uint64_t tag;
     int64_t since_ms;
-    bool check; /* may have been sent before: look for its sent key first */
+    bool check;  /* may have been sent before: look for its sent key first */
+    int looking; /* answers of Redis that are waited for, ... */
+    bool found;  /* ... and it was delivered before */
 
-    int attempts;        /* counted ones */
-    bool repeated;       /* the request under way is an uncounted repeat */
-    uint64_t streak;     /* breaker's streak of its last failures, ... */
-    int streak_attempts; /* ... and how many of its attempts fell into it */
-    long last_status;    /* 0: no answer */
-    char *reason;        /* owned; why it is dead */
-    char *response;      /* owned; first bytes of the last answer */
+    struct route *route;     /* where it is to go; NULL: nowhere, it is unreadable */
+    struct blame_case blame; /* what is known against it */
+    struct backoff pauses;   /* of its probes */
+    int64_t began_ms;        /* of the request under way; */
+    bool fresh;              /* ... it goes over a connection of its own, */
+    bool repeated;           /* ... and is an uncounted repeat */
+    int64_t failed_ms;       /* when it failed last */
+    int attempts;            /* counted ones, when its fate is known */
+    long last_status;        /* 0: no answer */
+    char *reason;            /* owned; why it is dead */
+    char *answer;            /* owned; the last answer in words, ... */
+    char *response;          /* owned; ... and its first bytes */
 
     struct settle *settle; /* settle.c's */
     int unsettled;         /* what settle.c still waits for */

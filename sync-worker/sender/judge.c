@@ -1,25 +1,26 @@
 /*
  * judge.c - an answer has come: what becomes of the event; see judge.h
  *
- * Diagnostics: each retry (retry.c), each dead event and each change of the breaker is a line with
+ * Diagnostics: each retry (retry.c), each dead event and each change of a breaker is a line with
  * event, machine and attempt.
  */
 #include "judge.h"
 #include "partition.h"
-#include "retry.h"
-#include "verdict.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define WAKE_AFTER_MS 50 /* so that a flow of successes is one look at the doubted heads */
 
 struct judge {
     struct judge_settings settings;
     struct judge_events events;
     void *arg;
-    struct retry retry;
+    struct timer *wake;
 };
 
 /* --- fates: the head leaves its lane --- */
@@ -27,6 +28,7 @@ struct judge {
 static void finish_delivered(struct judge *judge, struct lane *lane, bool skipped)
 {
     struct held *held = lane_pop(lane);
+    held->attempts = held->blame.counted + !skipped;
     if (skipped)
         metric_add(judge->settings.metrics->skipped, 1);
     judge->events.on_delivered(held, skipped, judge->arg);
@@ -35,11 +37,12 @@ static void finish_delivered(struct judge *judge, struct lane *lane, bool skippe
 static void finish_dead(struct judge *judge, struct lane *lane, const char *reason)
 {
     struct held *held = lane_pop(lane);
+    held->attempts = held->blame.counted;
     held->reason = xstrdup(reason);
     log_error("event is dead", LF_S("event", held->envelope.event_id),
               LF_S("machine", held->envelope.machine), LF_S("type", held->envelope.type),
-              LF_I("attempt", held->attempts), LF_S("reason", reason),
-              LF_S("response", held->response));
+              LF_I("attempt", held->attempts), LF_I("probe", held->blame.probes),
+              LF_S("reason", reason), LF_S("response", held->response));
     judge->events.on_dead(held, judge->arg);
 }
 
@@ -51,48 +54,177 @@ void judge_put_back(struct lane *lane)
     lane_ready(lane, false);
 }
 
-static void count_failure(struct judge *judge, struct lane *lane, const struct http_result *result)
+static void stop_machine(struct lane *lane, const char *reason)
 {
-    if (retry_later(&judge->retry, lane, result))
-        return;
+    log_error("event would be dead; its machine stops until mtcctl resume --machine",
+              LF_S("event", lane->first->envelope.event_id), LF_S("machine", lane->machine),
+              LF_S("reason", reason));
+    partition_end_work(lane->first);
+    lane_stop(lane);
+}
+
+static void end_it(struct judge *judge, struct lane *lane, const struct http_result *result)
+{
     char what[160], reason[224];
     mtconnect_describe(result, what, sizeof what);
-    snprintf(reason, sizeof reason, "%d attempts failed, the last: %s", lane->first->attempts,
-             what);
-    finish_dead(judge, lane, reason);
+    if (lane->first->blame.counted > 1)
+        snprintf(reason, sizeof reason, "%d attempts failed, the last: %s",
+                 lane->first->blame.counted, what);
+    else
+        snprintf(reason, sizeof reason, "%s", what);
+    if (judge->settings.stop_on_dead)
+        stop_machine(lane, reason);
+    else
+        finish_dead(judge, lane, reason);
+}
+
+static void doubt(struct judge *judge, struct lane *lane, const struct http_result *result)
+{
+    /* With its breaker open the route has pauses of its own, and others may be probes. */
+    if (lane->route->breaker.state == BREAKER_CLOSED)
+        retry_doubted(&judge->settings.retry, lane, result);
+    else
+        judge_put_back(lane);
+}
+
+static void on_failed(struct judge *judge, struct lane *lane, const struct http_result *result)
+{
+    struct held *held = lane->first;
+    enum accused accused = accused_by(result);
+    int64_t now = mono_ms();
+    if (accused == ACCUSED_NOBODY) {
+        judge_put_back(lane);
+        return;
+    }
+    bool acquitted = judge->settings.referee && !referee_lets_count(judge->settings.referee, now);
+    held->failed_ms = now;
+    enum sentence sentence = blame_on_failure(&held->route->blame, &judge->settings.rules,
+                                              &held->blame, lane->fingerprint, accused, acquitted,
+                                              now);
+    judge->events.on_failure(held, judge->arg);
+    switch (sentence) {
+    case SENTENCE_PROBE:
+        doubt(judge, lane, result);
+        break;
+    case SENTENCE_RETRY:
+        retry_counted(&judge->settings.retry, lane, result);
+        break;
+    case SENTENCE_DEAD:
+        end_it(judge, lane, result);
+        break;
+    }
 }
 
 /* --- the destination --- */
 
-/*
- * It was the destination, not the events: what this streak cost them is given back, and nobody
- * waits alone.
- */
-static void on_breaker_opened(struct judge *judge, const struct http_result *result)
+static enum breaker_sign sign_of(const struct http_result *result)
+{
+    if (verdict_of(result, true) == VERDICT_DELIVERED)
+        return SIGN_OF_LIFE;
+    switch (accused_by(result)) {
+    case ACCUSED_NOBODY:
+    case ACCUSED_EVENT:
+        return SIGN_OF_LIFE;
+    case ACCUSED_DESTINATION:
+        return SIGN_OF_ABSENCE;
+    case ACCUSED_UNCLEAR:
+        break;
+    }
+    return SIGN_OF_TROUBLE;
+}
+
+/* Nobody waits alone: each is a probe now. */
+static void on_breaker_opened(struct judge *judge, struct route *route,
+                              const struct http_result *result)
 {
     const struct judge_settings *settings = &judge->settings;
     char what[160];
     mtconnect_describe(result, what, sizeof what);
-    log_error("breaker open: MTConnect does not take events; they wait", LF_S("reason", what),
-              LF_I("failures", settings->breaker->failures), LF_I("lanes", settings->lanes->count));
+    log_error("breaker open: MTConnect does not take events; they wait", LF_S("path", route->path),
+              LF_S("reason", what), LF_I("failures", route->breaker.failures),
+              LF_I("lanes", route->heads));
     metric_add(settings->metrics->breaker_opened, 1);
-    lanes_forgive(settings->lanes, settings->breaker->streak);
+    lanes_wake(settings->lanes, route, NULL, NULL);
 }
 
 static void tell_breaker(struct judge *judge, const struct lane *lane,
                          const struct http_result *result)
 {
-    const struct judge_settings *settings = &judge->settings;
-    enum breaker_state before = settings->breaker->state;
-    bool opened = breaker_tell(settings->breaker, evidence_of(result), lane->fingerprint,
-                               settings->lanes->count, mono_ms());
+    struct route *route = lane->route;
+    enum breaker_state before = route->breaker.state;
+    bool opened = breaker_tell(&route->breaker, sign_of(result), lane->fingerprint, route->heads,
+                               mono_ms());
     if (opened)
-        on_breaker_opened(judge, result);
-    else if (before != BREAKER_CLOSED && settings->breaker->state == BREAKER_CLOSED)
-        log_info("breaker closed: MTConnect takes events again",
-                 LF_I("held", settings->lanes->held_count));
-    if (evidence_of(result) == EVIDENCE_REFUSED) /* somebody may have put the right key there */
-        mtconnect_read_api_key(settings->mtconnect);
+        on_breaker_opened(judge, route, result);
+    else if (before != BREAKER_CLOSED && route->breaker.state == BREAKER_CLOSED)
+        log_info("breaker closed: MTConnect takes events again", LF_S("path", route->path),
+                 LF_I("lanes", route->heads));
+    if (result->status == 401 || result->status == 403) /* the right key may be there by now */
+        mtconnect_read_api_key(judge->settings.mtconnect);
+}
+
+static void tell_throttle(struct judge *judge, const struct held *held,
+                          const struct http_result *result)
+{
+    if (verdict_of(result, true) == VERDICT_DELIVERED)
+        throttle_on_taken(judge->settings.throttle);
+    else if (accused_by(result) == ACCUSED_NOBODY)
+        throttle_on_refused(judge->settings.throttle,
+                            mtconnect_pause_ms(judge->settings.mtconnect, result, 0),
+                            held->began_ms, mono_ms());
+}
+
+/* --- evidence --- */
+
+void judge_on_news(struct judge *judge)
+{
+    if (!timer_is_started(judge->wake))
+        timer_in(judge->wake, WAKE_AFTER_MS);
+}
+
+static void tell_evidence(struct judge *judge, const struct lane *lane,
+                          const struct http_result *result)
+{
+    const struct held *held = lane->first;
+    bool taken = verdict_of(result, true) == VERDICT_DELIVERED;
+    if (taken)
+        blame_on_taken(&held->route->blame, lane->fingerprint);
+    if (held->blame.failed || (!taken && accused_by(result) == ACCUSED_NOBODY))
+        return;
+    struct witness witness = {.machine = lane->fingerprint,
+                              .began_ms = held->began_ms,
+                              .ended_ms = mono_ms(),
+                              .taken = taken};
+    evidence_hear(judge->settings.evidence, held->route, &witness);
+    if (taken && held->route->doubted)
+        judge_on_news(judge);
+}
+
+struct wake {
+    int64_t now_ms, least_ms;
+    int attempts;
+};
+
+/* Doubted for want of proof, which there is now; not one that may not be dead yet. */
+static bool is_proven(const struct lane *lane, const void *arg)
+{
+    const struct wake *wake = arg;
+    const struct held *head = lane->first;
+    return head->blame.counted < wake->attempts &&
+           wake->now_ms - head->failed_ms >= wake->least_ms &&
+           blame_has_proof(&lane->route->blame, lane->fingerprint, head->blame.first_failed_ms,
+                           wake->now_ms);
+}
+
+static void on_wake(void *arg)
+{
+    struct judge *judge = arg;
+    const struct judge_settings *settings = &judge->settings;
+    struct wake wake = {.now_ms = mono_ms(),
+                        .least_ms = retry_least_ms(&settings->retry),
+                        .attempts = settings->rules.attempts};
+    lanes_wake(settings->lanes, NULL, is_proven, &wake);
+    judge->events.on_ready(judge->arg);
 }
 
 /* --- verdicts --- */
@@ -100,6 +232,10 @@ static void tell_breaker(struct judge *judge, const struct lane *lane,
 static void keep_answer(struct held *held, const struct http_result *result)
 {
     held->last_status = result->status;
+    char what[160];
+    mtconnect_describe(result, what, sizeof what);
+    free(held->answer);
+    held->answer = xstrdup(what);
     free(held->response);
     held->response = NULL;
     if (result->body_len && result->status / 100 != 2) {
@@ -108,44 +244,27 @@ static void keep_answer(struct held *held, const struct http_result *result)
     }
 }
 
-/* What is the same for all verdicts that are final for this request. */
+/* What is the same for all answers that are final for this request. */
 static void take_answer(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
-    lane->first->repeated = false;
+    lane->first->repeated = lane->first->fresh = false;
     keep_answer(lane->first, result);
     tell_breaker(judge, lane, result);
+    tell_throttle(judge, lane->first, result);
+    tell_evidence(judge, lane, result);
 }
 
 bool judge_answer(struct judge *judge, struct lane *lane, const struct http_result *result,
                   bool may_repeat)
 {
-    struct held *held = lane->first;
     enum verdict verdict = verdict_of(result, !may_repeat);
-    char reason[32];
-    if (verdict != VERDICT_REPEAT)
-        take_answer(judge, lane, result);
-    switch (verdict) {
-    case VERDICT_REPEAT:
+    if (verdict == VERDICT_REPEAT)
         return false;
-    case VERDICT_DELIVERED:
-        held->attempts++;
+    take_answer(judge, lane, result);
+    if (verdict == VERDICT_DELIVERED)
         finish_delivered(judge, lane, false);
-        break;
-    case VERDICT_DEAD:
-        held->attempts++;
-        mtconnect_describe(result, reason, sizeof reason);
-        finish_dead(judge, lane, reason);
-        break;
-    case VERDICT_REFUSED:
-        judge_put_back(lane);
-        break;
-    case VERDICT_RETRY:
-        if (judge->settings.breaker->state == BREAKER_CLOSED)
-            count_failure(judge, lane, result);
-        else
-            judge_put_back(lane);
-        break;
-    }
+    else
+        on_failed(judge, lane, result);
     return true;
 }
 
@@ -161,11 +280,26 @@ void judge_sent_before(struct judge *judge, struct lane *lane)
 void judge_orphan(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
     tell_breaker(judge, lane, result);
+    tell_throttle(judge, lane->first, result);
     struct held *held = lane_pop(lane);
     if (verdict_of(result, true) == VERDICT_DELIVERED)
         judge->events.on_orphan_delivered(held, judge->arg);
     else
         held_free(held);
+}
+
+/* --- an operator's word --- */
+
+const char *judge_let_go(struct judge *judge, struct lane *lane)
+{
+    if (!partition_owns(lane->first))
+        return "its connection to the broker is lost; it comes again";
+    if (!lane_seize(lane))
+        return "its request is under way";
+    partition_begin_work(lane->first);
+    finish_dead(judge, lane, "let go by an operator");
+    judge->events.on_ready(judge->arg);
+    return NULL;
 }
 
 struct judge *judge_new(const struct judge_settings *settings, const struct judge_events *events,
@@ -175,14 +309,14 @@ struct judge *judge_new(const struct judge_settings *settings, const struct judg
     judge->settings = *settings;
     judge->events = *events;
     judge->arg = arg;
-    judge->retry = (struct retry){.delays = settings->retry_delays,
-                                  .breaker = settings->breaker,
-                                  .mtconnect = settings->mtconnect,
-                                  .metrics = settings->metrics};
+    judge->wake = timer_new(settings->loop, on_wake, judge);
     return judge;
 }
 
 void judge_free(struct judge *judge)
 {
+    if (!judge)
+        return;
+    timer_free(judge->wake);
     free(judge);
 }

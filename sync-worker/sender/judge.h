@@ -2,31 +2,38 @@
  * judge.h - an answer has come: what becomes of the event, and of its lane
  *
  *   delivered, dead   the event leaves its lane: on_delivered, on_dead
- *   retry             an attempt is counted; the lane waits, or, if that was the last one, the
- *                     event is dead
- *   refused           the event is put back into the run queue, uncounted
+ *   counted           its lane waits for the next attempt
+ *   doubted           nothing counts; its lane waits, longer each time, until there is proof that
+ *                     its route is well, or until it is taken
+ *   put back          nothing counts; its lane is ready again: while the breaker of its route is
+ *                     open other machines get their turn as probes, and after 429 everybody waits
  *   repeat            nothing yet: it is to be sent again at once
  *
- * verdict.h says which answer means what. The breaker (breaker.h) is told each answer; while it is
- * not closed, what would be retried is put back uncounted as well: it is the destination's fault.
- * When it opens, the attempts of the failures that opened it are given back to their events.
+ * verdict.h says what an answer means, blame.h what counts. Each answer is told to the route's
+ * breaker and, if it is the event's first, to the route's evidence; when that becomes proof, heads
+ * that are doubted are tried at once.
  */
 #ifndef MTC_JUDGE_H
 #define MTC_JUDGE_H
 
-#include "breaker.h"
+#include "evidence.h"
 #include "lane.h"
-#include "suite/config.h"
-#include "suite/mtconnect.h"
-#include "suite/program_metrics.h"
+#include "referee.h"
+#include "retry.h"
+#include "throttle.h"
 
 struct judge;
 
 struct judge_settings { /* all borrowed */
+    struct loop *loop;
     struct lanes *lanes;
-    struct breaker *breaker;
+    struct throttle *throttle;
     struct mtconnect *mtconnect;
-    const struct config_list *retry_delays; /* one more attempt than these is made */
+    struct evidence *evidence;
+    struct referee *referee; /* NULL: there is none */
+    struct retry retry;
+    struct blame_rules rules;
+    bool stop_on_dead; /* a machine whose event would be dead stops until judge_let_go() */
     const struct sender_metrics *metrics;
 };
 
@@ -37,6 +44,10 @@ struct judge_events { /* the event is the callee's */
     void (*on_dead)(struct held *held, void *arg);
     /* It was delivered, but the broker had taken it back meanwhile. */
     void (*on_orphan_delivered)(struct held *held, void *arg);
+    /* A failure has been put to its account; it is still its lane's. */
+    void (*on_failure)(const struct held *held, void *arg);
+    /* A lane has become ready. */
+    void (*on_ready)(void *arg);
 };
 
 struct judge *judge_new(const struct judge_settings *settings, const struct judge_events *events,
@@ -50,10 +61,19 @@ bool judge_answer(struct judge *judge, struct lane *lane, const struct http_resu
 /* An answer for a head that is no longer ours. */
 void judge_orphan(struct judge *judge, struct lane *lane, const struct http_result *result);
 
+/* There is news of other senders' first attempts. */
+void judge_on_news(struct judge *judge);
+
 /* The head was delivered before. */
 void judge_sent_before(struct judge *judge, struct lane *lane);
 
-/* The head goes to the back of the run queue: other machines get their turn as probes. */
+/* The head of a busy lane goes to the back of the run queue: others get their turn. */
 void judge_put_back(struct lane *lane);
+
+/*
+ * An operator lets go of the head of a lane: it is dead, and what follows it goes on. NULL, or why
+ * not.
+ */
+const char *judge_let_go(struct judge *judge, struct lane *lane);
 
 #endif

@@ -10,7 +10,6 @@ void lanes_init(struct lanes *lanes, struct loop *loop)
 {
     memset(lanes, 0, sizeof *lanes);
     lanes->loop = loop;
-    lanes->run_last = &lanes->run_first;
 }
 
 void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void *worker)
@@ -19,31 +18,42 @@ void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void 
     lanes->worker = worker;
 }
 
+/* Its head is another one: it is counted at that one's route. */
+static void follow_head(struct lane *lane)
+{
+    struct route *route = lane->first ? lane->first->route : NULL;
+    if (lane->route)
+        lane->route->heads--;
+    if (route)
+        route->heads++;
+    lane->route = route;
+}
+
 static void queue(struct lane *lane, bool first)
 {
-    struct lanes *lanes = lane->lanes;
+    struct route *route = lane->route;
     lane->state = LANE_READY;
     if (first) {
-        lane->run_next = lanes->run_first;
-        if (!lanes->run_first)
-            lanes->run_last = &lane->run_next;
-        lanes->run_first = lane;
+        lane->run_next = route->run_first;
+        if (!route->run_first)
+            route->run_last = &lane->run_next;
+        route->run_first = lane;
     } else {
         lane->run_next = NULL;
-        *lanes->run_last = lane;
-        lanes->run_last = &lane->run_next;
+        *route->run_last = lane;
+        route->run_last = &lane->run_next;
     }
 }
 
 static void unqueue(struct lane *lane)
 {
-    struct lanes *lanes = lane->lanes;
-    struct lane **at = &lanes->run_first;
+    struct route *route = lane->route;
+    struct lane **at = &route->run_first;
     while (*at != lane)
         at = &(*at)->run_next;
     *at = lane->run_next;
     if (!*at)
-        lanes->run_last = at;
+        route->run_last = at;
 }
 
 static struct lane *lane_new(struct lanes *lanes, const char *machine)
@@ -60,6 +70,7 @@ static struct lane *lane_new(struct lanes *lanes, const char *machine)
 
 static void lane_free(struct lane *lane)
 {
+    follow_head(lane);
     HASH_DELETE(hh, lane->lanes->table, lane);
     lane->lanes->count--;
     if (lane->retry)
@@ -73,13 +84,16 @@ void lanes_push(struct lanes *lanes, struct held *held)
     struct lane *lane;
     const char *machine = held->envelope.machine;
     HASH_FIND_STR(lanes->table, machine, lane);
-    if (!lane) {
+    bool is_new = !lane;
+    if (is_new)
         lane = lane_new(lanes, machine);
-        queue(lane, false);
-    }
     held->next = NULL;
     *lane->last = held;
     lane->last = &held->next;
+    if (is_new) {
+        follow_head(lane);
+        queue(lane, false);
+    }
     lanes->held_count++;
     lanes->held_bytes += held->len;
 }
@@ -95,14 +109,14 @@ int64_t lanes_oldest_us(const struct lanes *lanes)
     return oldest_us;
 }
 
-struct lane *lanes_take(struct lanes *lanes)
+struct lane *lanes_take(struct route *route)
 {
-    struct lane *lane = lanes->run_first;
+    struct lane *lane = route->run_first;
     if (!lane)
         return NULL;
-    lanes->run_first = lane->run_next;
-    if (!lanes->run_first)
-        lanes->run_last = &lanes->run_first;
+    route->run_first = lane->run_next;
+    if (!route->run_first)
+        route->run_last = &route->run_first;
     lane->state = LANE_BUSY;
     return lane;
 }
@@ -112,19 +126,61 @@ void lane_ready(struct lane *lane, bool first)
     queue(lane, first);
 }
 
+/* What a waiting lane waited for is over. */
+static void end_wait(struct lane *lane)
+{
+    timer_cancel(lane->retry);
+    lane->route->doubted -= lane->doubted;
+    lane->doubted = false;
+}
+
 static void on_retry_due(void *arg)
 {
     struct lane *lane = arg;
+    end_wait(lane);
     queue(lane, false);
     lane->lanes->on_ready(lane->lanes->worker);
 }
 
-void lane_wait(struct lane *lane, int64_t ms)
+void lane_wait(struct lane *lane, int64_t ms, bool doubted)
 {
     if (!lane->retry)
         lane->retry = timer_new(lane->lanes->loop, on_retry_due, lane);
     timer_in(lane->retry, ms);
     lane->state = LANE_WAITING;
+    lane->doubted = doubted;
+    lane->route->doubted += doubted;
+}
+
+void lane_stop(struct lane *lane)
+{
+    lane->state = LANE_STOPPED;
+}
+
+struct lane *lanes_find(const struct lanes *lanes, const char *machine)
+{
+    struct lane *lane;
+    HASH_FIND_STR(lanes->table, machine, lane);
+    return lane;
+}
+
+bool lane_seize(struct lane *lane)
+{
+    switch (lane->state) {
+    case LANE_BUSY:
+    case LANE_STILL:
+        return false;
+    case LANE_READY:
+        unqueue(lane);
+        break;
+    case LANE_WAITING:
+        end_wait(lane);
+        break;
+    case LANE_STOPPED:
+        break;
+    }
+    lane->state = LANE_BUSY;
+    return true;
 }
 
 void lane_still(struct lane *lane)
@@ -139,6 +195,7 @@ struct held *lane_pop(struct lane *lane)
     lane->lanes->held_count--;
     lane->lanes->held_bytes -= held->len;
     if (lane->first) {
+        follow_head(lane);
         queue(lane, false);
     } else {
         lane_free(lane);
@@ -147,19 +204,16 @@ struct held *lane_pop(struct lane *lane)
     return held;
 }
 
-void lanes_forgive(struct lanes *lanes, uint64_t streak)
+void lanes_wake(struct lanes *lanes, const struct route *route,
+                bool (*wanted)(const struct lane *lane, const void *arg), const void *arg)
 {
     for (struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
-        struct held *head = lane->first;
-        if (head->streak != streak)
+        if (lane->state != LANE_WAITING || !lane->doubted || (route && lane->route != route))
             continue;
-        head->attempts -= head->streak_attempts;
-        head->streak = 0;
-        head->streak_attempts = 0;
-        if (lane->state == LANE_WAITING) {
-            timer_cancel(lane->retry);
-            queue(lane, false);
-        }
+        if (wanted && !wanted(lane, arg))
+            continue;
+        end_wait(lane);
+        queue(lane, false);
     }
 }
 
@@ -196,11 +250,13 @@ void lanes_drop(struct lanes *lanes, const struct partition *partition)
         if (lane->state == LANE_READY)
             unqueue(lane);
         if (lane->state == LANE_WAITING)
-            timer_cancel(lane->retry);
-        if (lane->first)
+            end_wait(lane);
+        if (lane->first) {
+            follow_head(lane);
             queue(lane, false);
-        else
+        } else {
             lane_free(lane);
+        }
     }
 }
 

@@ -13,9 +13,10 @@
 #include <uthash.h>
 
 enum lane_state {
-    LANE_READY,   /* in the run queue */
+    LANE_READY,   /* in the run queue of its head's route */
     LANE_BUSY,    /* a look-up or a request is under way for its head */
     LANE_WAITING, /* its retry timer runs */
+    LANE_STOPPED, /* an operator's word is waited for */
     LANE_STILL,   /* everything is being handed back: nothing is started */
 };
 
@@ -27,6 +28,8 @@ struct lane {
     enum lane_state state;
     struct held *first, **last;
     struct lanes *lanes;
+    struct route *route; /* its head's */
+    bool doubted;        /* WAITING: without proof; see lanes_wake() */
     struct timer *retry; /* made when first needed */
     struct lane *run_next;
     UT_hash_handle hh;
@@ -35,7 +38,6 @@ struct lane {
 struct lanes {
     struct loop *loop;
     struct lane *table;
-    struct lane *run_first, **run_last;
     int count, held_count;
     size_t held_bytes; /* of bodies */
     void (*on_ready)(void *worker);
@@ -48,12 +50,12 @@ void lanes_free(struct lanes *lanes); /* frees the events too */
 /* Who works on the heads; on_ready: a lane has become ready by itself, its retry being due. */
 void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void *worker);
 
-/* Puts an event behind the others of its machine. */
+/* Puts an event, whose route is set, behind the others of its machine. */
 void lanes_push(struct lanes *lanes, struct held *held);
 
-static inline bool lanes_has_ready(const struct lanes *lanes)
+static inline bool lanes_has_ready(const struct route *route)
 {
-    return lanes->run_first != NULL;
+    return route->run_first != NULL;
 }
 
 /*
@@ -62,12 +64,14 @@ static inline bool lanes_has_ready(const struct lanes *lanes)
  */
 int64_t lanes_oldest_us(const struct lanes *lanes);
 
-/* Takes the next ready lane off the run queue (it is then BUSY), or NULL. */
-struct lane *lanes_take(struct lanes *lanes);
+/* Takes the next ready lane off a route's run queue (it is then BUSY), or NULL. */
+struct lane *lanes_take(struct route *route);
 
 /* A busy lane is ready again, behind the others or before them. */
 void lane_ready(struct lane *lane, bool first);
-void lane_wait(struct lane *lane, int64_t ms);
+/* A busy lane waits; doubted: lanes_wake() may end that before its time. */
+void lane_wait(struct lane *lane, int64_t ms, bool doubted);
+void lane_stop(struct lane *lane);
 void lane_still(struct lane *lane);
 
 /*
@@ -77,10 +81,17 @@ void lane_still(struct lane *lane);
 struct held *lane_pop(struct lane *lane);
 
 /*
- * The attempts that failed in this streak (breaker.h) are given back to the heads they were counted
- * for, and what waits for its retry waits no more.
+ * Of the lanes that wait, doubted, with a head that goes by this route (NULL: any), those for which
+ * `wanted` says so (NULL: all) wait no more.
  */
-void lanes_forgive(struct lanes *lanes, uint64_t streak);
+void lanes_wake(struct lanes *lanes, const struct route *route,
+                bool (*wanted)(const struct lane *lane, const void *arg), const void *arg);
+
+/* The machine's lane, or NULL. */
+struct lane *lanes_find(const struct lanes *lanes, const char *machine);
+
+/* A lane is made busy whatever it waits for; false if it is, or if it is still. */
+bool lane_seize(struct lane *lane);
 
 /*
  * Frees every event of `partition` (NULL: of all) that is not worked on right now. A busy head

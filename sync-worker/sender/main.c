@@ -14,6 +14,8 @@ int main(int argc, char **argv)
         .drain = sender_drain,
         .reload = sender_reload,
         .stop = sender_stop,
+        .remarks = sender_remarks,
+        .on_order = sender_on_order,
     };
     return service_main(argc, argv, &description);
 }

@@ -61,14 +61,35 @@ static struct settle *make_settle(struct parts *parts, const struct parts_events
     return settle_new(&settings, events->on_settled, arg);
 }
 
+static struct evidence *make_evidence(struct parts *parts, const struct parts_events *events,
+                                      void *arg)
+{
+    struct evidence_settings settings = {.loop = parts->service->loop,
+                                         .redis = parts->redis,
+                                         .routes = &parts->routes,
+                                         .worker = parts->service->worker_name};
+    return evidence_new(&settings, events->on_news, arg);
+}
+
 static struct judge *make_judge(struct parts *parts, const struct parts_events *events, void *arg)
 {
     const struct config *config = parts->service->config;
-    struct judge_settings settings = {.lanes = &parts->lanes,
-                                      .breaker = &parts->breaker,
-                                      .mtconnect = parts->mtconnect,
-                                      .retry_delays = &config->sender_retry_delays_s,
-                                      .metrics = &parts->metrics};
+    struct judge_settings settings = {
+        .loop = parts->service->loop,
+        .lanes = &parts->lanes,
+        .throttle = &parts->throttle,
+        .mtconnect = parts->mtconnect,
+        .evidence = parts->evidence,
+        .referee = parts->referee,
+        .retry = {.delays = &config->sender_retry_delays_s,
+                  .probe_pause_max_ms = config->sender_probe_pause_max_ms,
+                  .mtconnect = parts->mtconnect,
+                  .metrics = &parts->metrics},
+        .rules = {.attempts = config->sender_retry_delays_s.count + 1,
+                  .sacrifice_ms = config->sender_sacrifice_s * 1000,
+                  .unproven_ms = config->sender_unproven_max_s * 1000},
+        .stop_on_dead = config->sender_stop_on_dead,
+        .metrics = &parts->metrics};
     return judge_new(&settings, &events->judge, arg);
 }
 
@@ -76,13 +97,29 @@ static struct attempts *make_attempts(struct parts *parts)
 {
     struct attempts_settings settings = {.loop = parts->service->loop,
                                          .lanes = &parts->lanes,
-                                         .breaker = &parts->breaker,
+                                         .routes = &parts->routes,
+                                         .throttle = &parts->throttle,
                                          .mtconnect = parts->mtconnect,
                                          .sent_keys = parts->sent_keys,
+                                         .redis = parts->redis,
                                          .judge = parts->judge,
                                          .hand_back = parts->hand_back,
                                          .metrics = &parts->metrics};
     return attempts_new(&settings);
+}
+
+static void init_routes(struct parts *parts)
+{
+    const struct config *config = parts->service->config;
+    struct routes_settings settings = {
+        .failures_to_open = (int)config->sender_breaker_failures,
+        .pause_min_ms = config->sender_breaker_pause_min_ms,
+        .pause_max_ms = config->sender_breaker_pause_max_ms,
+        .connections = (int)config->mtconnect_connections,
+    };
+    routes_init(&parts->routes, &settings);
+    throttle_init(&parts->throttle, (int)config->mtconnect_connections);
+    lanes_init(&parts->lanes, parts->service->loop);
 }
 
 /* Each after those it uses. */
@@ -91,10 +128,7 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
 {
     const struct config *config = service->config;
     parts->service = service;
-    lanes_init(&parts->lanes, service->loop);
-    breaker_init(&parts->breaker, (int)config->sender_breaker_failures,
-                 config->sender_breaker_pause_min_ms, config->sender_breaker_pause_max_ms,
-                 (int)config->mtconnect_connections);
+    init_routes(parts);
     if (!make_connections(parts, events, arg, error, error_size))
         return false;
     sender_metrics_register(&parts->metrics, service->metrics);
@@ -104,6 +138,9 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
     parts->partitions = make_partitions(parts, events, arg);
     parts->hand_back = make_hand_back(parts, events, arg);
     parts->settle = make_settle(parts, events, arg);
+    parts->evidence = make_evidence(parts, events, arg);
+    if (*config->mtconnect_health_path)
+        parts->referee = referee_new(parts->mtconnect, config->mtconnect_health_path);
     parts->judge = make_judge(parts, events, arg);
     parts->attempts = make_attempts(parts);
     parts->pause_watch = pause_watch_new(service->loop, parts->publisher, events->on_pause_known,
@@ -124,9 +161,12 @@ void parts_free(struct parts *parts)
     pause_watch_free(parts->pause_watch);
     attempts_free(parts->attempts);
     judge_free(parts->judge);
+    referee_free(parts->referee);
+    evidence_free(parts->evidence);
     settle_free(parts->settle);
     hand_back_free(parts->hand_back);
     lanes_free(&parts->lanes);
+    routes_free(&parts->routes);
     partitions_free(parts->partitions);
     sent_keys_free(parts->sent_keys);
     publisher_free(parts->publisher);

@@ -7,7 +7,6 @@
 #define MTC_PARTS_H
 
 #include "attempt.h"
-#include "breaker.h"
 #include "hand_back.h"
 #include "judge.h"
 #include "lane.h"
@@ -28,7 +27,10 @@ struct parts {
 
     struct partitions *partitions;
     struct lanes lanes;
-    struct breaker breaker;
+    struct routes routes;
+    struct throttle throttle;
+    struct evidence *evidence;
+    struct referee *referee; /* NULL: there is none */
     struct sent_keys *sent_keys;
     struct attempts *attempts;
     struct judge *judge;
@@ -42,6 +44,7 @@ struct parts_events {
     struct publisher_events publisher;
     struct partitions_events partitions;
     struct judge_events judge;
+    void (*on_news)(void *arg); /* see evidence.h */
     void (*on_settled)(struct held *held, void *arg);
     struct hand_back_events hand_back;
     void (*on_pause_known)(bool paused, void *arg);

@@ -1,33 +1,44 @@
-/* retry.c - a failed attempt is counted, and the next one follows after a pause; see retry.h */
+/* retry.c - when the head of a lane is tried again; see retry.h */
 #include "retry.h"
 #include "partition.h"
 #include "base/log.h"
 
-static void count(const struct retry *retry, struct held *held)
-{
-    held->attempts++;
-    if (held->streak != retry->breaker->streak) {
-        held->streak = retry->breaker->streak;
-        held->streak_attempts = 0;
-    }
-    held->streak_attempts++;
-}
-
-bool retry_later(const struct retry *retry, struct lane *lane, const struct http_result *result)
+static void wait_for_retry(const struct retry *retry, struct lane *lane,
+                           const struct http_result *result, int64_t ours_ms, bool doubted)
 {
     struct held *held = lane->first;
+    int64_t pause = mtconnect_pause_ms(retry->mtconnect, result, ours_ms);
     char what[160];
-    count(retry, held);
-    if (held->attempts > retry->delays->count)
-        return false;
     mtconnect_describe(result, what, sizeof what);
-    int64_t pause = mtconnect_pause_ms(retry->mtconnect, result,
-                                       retry->delays->ms[held->attempts - 1]);
-    metric_add(retry->metrics->retried, 1);
-    log_warn("event will be retried", LF_S("event", held->envelope.event_id),
-             LF_S("machine", held->envelope.machine), LF_I("attempt", held->attempts),
+    log_warn(doubted ? "event waits; its failures do not count" : "event will be retried",
+             LF_S("event", held->envelope.event_id), LF_S("machine", held->envelope.machine),
+             LF_I("attempt", held->blame.counted), LF_I("probe", held->blame.probes),
              LF_S("reason", what), LF_I("retry_ms", pause));
+    held->fresh = true;
     partition_end_work(held);
-    lane_wait(lane, pause);
-    return true;
+    lane_wait(lane, pause, doubted);
+}
+
+void retry_counted(const struct retry *retry, struct lane *lane, const struct http_result *result)
+{
+    int counted = lane->first->blame.counted;
+    int at = counted > retry->delays->count ? retry->delays->count : counted;
+    metric_add(retry->metrics->retried, 1);
+    wait_for_retry(retry, lane, result, at ? retry->delays->ms[at - 1] : 0, false);
+}
+
+int64_t retry_least_ms(const struct retry *retry)
+{
+    int64_t first = retry->delays->count ? retry->delays->ms[0] : 0;
+    return first > 0 ? first : 1;
+}
+
+void retry_doubted(const struct retry *retry, struct lane *lane, const struct http_result *result)
+{
+    struct backoff *pauses = &lane->first->pauses;
+    pauses->min_ms = retry_least_ms(retry);
+    pauses->max_ms = retry->probe_pause_max_ms > pauses->min_ms ? retry->probe_pause_max_ms
+                                                                : pauses->min_ms;
+    metric_add(retry->metrics->probes, 1);
+    wait_for_retry(retry, lane, result, backoff_next_ms(pauses), true);
 }

@@ -1,15 +1,14 @@
 /*
- * retry.h - a failed attempt is counted, and the next one follows after a pause
+ * retry.h - when the head of a lane is tried again
  *
- * The pauses are sender.retry_delays_s (1, 4, 10, 10 s); Retry-After makes one longer, up to its
- * bound. There is one attempt more than there are pauses. An attempt remembers the breaker's streak
- * it fell into, so that it can be given back when the streak turns out to be the destination's
- * fault.
+ * After a counted failure: the pauses of sender.retry_delays_s (1, 4, 10, 10 s). Of a doubted one
+ * (blame.h) nothing counts, and its pauses grow from the first of those to
+ * sender.probe_pause_max_ms; it may be woken earlier. Retry-After makes a pause longer, up to its
+ * bound. Either goes over a connection of its own: the trouble may be the connection's.
  */
 #ifndef MTC_RETRY_H
 #define MTC_RETRY_H
 
-#include "breaker.h"
 #include "lane.h"
 #include "suite/config.h"
 #include "suite/mtconnect.h"
@@ -17,15 +16,16 @@
 
 struct retry { /* all borrowed; filled in by the owner */
     const struct config_list *delays;
-    const struct breaker *breaker;
+    int64_t probe_pause_max_ms;
     const struct mtconnect *mtconnect;
     const struct sender_metrics *metrics;
 };
 
-/*
- * The attempt of a busy lane's head has failed. True: its lane waits for the next one. False: that
- * was the last; the head is still the lane's.
- */
-bool retry_later(const struct retry *retry, struct lane *lane, const struct http_result *result);
+/* The attempt of a busy lane's head has failed, and counted; or it did not count. */
+void retry_counted(const struct retry *retry, struct lane *lane, const struct http_result *result);
+void retry_doubted(const struct retry *retry, struct lane *lane, const struct http_result *result);
+
+/* The shortest pause of a doubted head that is not woken. */
+int64_t retry_least_ms(const struct retry *retry);
 
 #endif

@@ -5,6 +5,7 @@
  * waited for.
  */
 #include "sender.h"
+#include "doubts.h"
 #include "parts.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -17,6 +18,7 @@
 static void on_event(struct held *held, void *arg)
 {
     struct parts *parts = arg;
+    held->route = routes_find(&parts->routes, held->envelope.path);
     lanes_push(&parts->lanes, held);
     attempts_run_soon(parts->attempts);
 }
@@ -44,6 +46,24 @@ static void on_orphan_delivered(struct held *held, void *arg)
 {
     struct parts *parts = arg;
     settle_orphan(parts->settle, held);
+}
+
+static void on_failure(const struct held *held, void *arg)
+{
+    struct parts *parts = arg;
+    suspect_write(parts->redis, held);
+}
+
+static void on_lane_ready(void *arg)
+{
+    struct parts *parts = arg;
+    attempts_run_soon(parts->attempts);
+}
+
+static void on_news(void *arg)
+{
+    struct parts *parts = arg;
+    judge_on_news(parts->judge);
 }
 
 static void on_settled(struct held *held, void *arg)
@@ -156,6 +176,18 @@ void sender_reload(void *state)
     mtconnect_read_api_key(parts->mtconnect);
 }
 
+char *sender_remarks(const void *state)
+{
+    const struct parts *parts = state;
+    return doubts_remarks(&parts->lanes);
+}
+
+char *sender_on_order(void *state, const char *order)
+{
+    struct parts *parts = state;
+    return doubts_order(&parts->lanes, parts->judge, order);
+}
+
 static void before_render(void *arg)
 {
     struct parts *parts = arg;
@@ -165,7 +197,8 @@ static void before_render(void *arg)
     metric_set(parts->metrics.lanes, parts->lanes.count);
     metric_set(parts->metrics.in_flight, mtconnect_under_way(parts->mtconnect));
     metric_set(parts->metrics.paused, attempts_are_paused(parts->attempts));
-    metric_set(parts->metrics.breaker_open, parts->breaker.state != BREAKER_CLOSED);
+    metric_set(parts->metrics.breaker_open, routes_count_open(&parts->routes));
+    metric_set(parts->metrics.doubted, routes_count_doubted(&parts->routes));
 }
 
 /* --- start and stop --- */
@@ -179,7 +212,10 @@ void *sender_start(struct service *service)
                        .on_work_done = on_work_done},
         .judge = {.on_delivered = on_delivered,
                   .on_dead = on_dead,
-                  .on_orphan_delivered = on_orphan_delivered},
+                  .on_orphan_delivered = on_orphan_delivered,
+                  .on_failure = on_failure,
+                  .on_ready = on_lane_ready},
+        .on_news = on_news,
         .on_settled = on_settled,
         .conn = {.on_up = on_conn_up, .on_down = on_conn_down},
         .publisher = {.on_ready = on_publisher_ready, .on_lost = on_publisher_lost},

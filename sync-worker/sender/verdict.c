@@ -3,46 +3,49 @@
 
 enum verdict verdict_of(const struct http_result *result, bool repeated)
 {
-    switch (mtconnect_class_of(result)) {
-    case MTCONNECT_TAKEN:
+    if (mtconnect_class_of(result) == MTCONNECT_TAKEN)
         return VERDICT_DELIVERED;
-    case MTCONNECT_REFUSED:
-        return VERDICT_REFUSED;
-    case MTCONNECT_NEVER:
-        return VERDICT_DEAD;
-    case MTCONNECT_LATER:
-        break;
-    }
-    return !repeated && mtconnect_died_idle(result) ? VERDICT_REPEAT : VERDICT_RETRY;
+    return !repeated && mtconnect_died_idle(result) ? VERDICT_REPEAT : VERDICT_FAILED;
 }
 
-static bool nobody_was_there(enum http_end end)
+static enum accused accused_by_silence(enum http_end end)
 {
     switch (end) {
     case HTTP_NO_NAME:
     case HTTP_NO_CONNECTION:
     case HTTP_NO_TLS:
-        return true;
+        return ACCUSED_DESTINATION;
     case HTTP_COMPLETE:
     case HTTP_TIMED_OUT:
     case HTTP_BROKEN:
         break;
     }
-    return false;
+    return ACCUSED_UNCLEAR;
 }
 
-enum evidence evidence_of(const struct http_result *result)
+enum accused accused_by(const struct http_result *result)
 {
-    if (nobody_was_there(result->end))
-        return EVIDENCE_UNREACHABLE;
-    switch (mtconnect_class_of(result)) {
-    case MTCONNECT_TAKEN:
-    case MTCONNECT_NEVER:
-        return EVIDENCE_ALIVE;
-    case MTCONNECT_REFUSED:
-        return EVIDENCE_REFUSED;
-    case MTCONNECT_LATER:
-        break;
+    long status = result->status;
+    if (status / 100 == 3)
+        return ACCUSED_DESTINATION;
+    switch (status) {
+    case 0:
+        return accused_by_silence(result->end);
+    case 400:
+    case 413:
+    case 415:
+    case 422:
+        return ACCUSED_EVENT;
+    case 401:
+    case 403:
+    case 407:
+    case 502:
+    case 503:
+    case 504:
+        return ACCUSED_DESTINATION;
+    case 429:
+        return ACCUSED_NOBODY;
+    default:
+        return ACCUSED_UNCLEAR;
     }
-    return result->status == 429 ? EVIDENCE_ALIVE : EVIDENCE_TROUBLE;
 }

@@ -1,33 +1,34 @@
 /*
- * verdict.h - what an answer means for the event, and for the destination
+ * verdict.h - what an answer means for the event, and whom it accuses
  *
- *   2xx                  delivered
- *   409                  delivered: this key was applied before
- *   401, 403, 3xx, 407   refused, the destination's fault: the event waits, nothing counts
- *   408, 425, 429, 5xx   retry
- *   no answer            retry; or repeat, at once and uncounted, if a reused connection died under
- *                        the request
- *   anything else        dead: the same request will never be taken
+ *   2xx, 409                       delivered; 409: this key was applied before
+ *   400, 413, 415, 422             failed; accuses the event
+ *   401, 403, 407, 3xx, 502-504,   failed; accuses the destination
+ *   no name, no connection (or
+ *   none in time), no TLS
+ *   429                            failed; accuses nobody: too much at once
+ *   any other status, a timeout    failed; unclear
+ *   past connecting, a broken
+ *   answer
+ *   a reused connection that died  repeat, at once and uncounted, on a new connection
+ *   before a byte came
  *
- * The classes of status are those of suite/mtconnect.h; here stands what the sender makes of them.
+ * An accusation is no conviction: blame.h says what counts. A status that a proxy may have given
+ * (404 of a default backend, 502) says nothing of the event.
  */
 #ifndef MTC_VERDICT_H
 #define MTC_VERDICT_H
 
 #include "suite/mtconnect.h"
 
-enum verdict { VERDICT_DELIVERED, VERDICT_RETRY, VERDICT_REPEAT, VERDICT_DEAD, VERDICT_REFUSED };
+enum verdict { VERDICT_DELIVERED, VERDICT_FAILED, VERDICT_REPEAT };
 
-/* What the answer says about the destination; see breaker.h. */
-enum evidence {
-    EVIDENCE_ALIVE,       /* it did its work, whatever it thought of the event */
-    EVIDENCE_TROUBLE,     /* it, or this event, is in trouble */
-    EVIDENCE_UNREACHABLE, /* nobody was there */
-    EVIDENCE_REFUSED,     /* it does not want us */
-};
+enum accused { ACCUSED_NOBODY, ACCUSED_DESTINATION, ACCUSED_EVENT, ACCUSED_UNCLEAR };
 
 /* `repeated`: this attempt already was an uncounted repeat. */
 enum verdict verdict_of(const struct http_result *result, bool repeated);
-enum evidence evidence_of(const struct http_result *result);
+
+/* Whom a failure accuses. */
+enum accused accused_by(const struct http_result *result);
 
 #endif

@@ -32,6 +32,8 @@ def schema_of(option):
         return {**told, "type": "boolean"}
     if option["name"].endswith("_delays_s"):
         return {**told, "type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"}
+    if option["name"].endswith("_path"):
+        return {**told, "type": "string", "pattern": "^(/.*)?$"}
     if option["name"] == "level":
         return {**told, "enum": LEVELS}
     raise ValueError(f"{option['section']}.{option['name']}: of what type is it?")

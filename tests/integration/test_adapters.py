@@ -297,7 +297,7 @@ def test_another_receiver(make_stack):
     assert first["body"]["station"] == "SR-25" and first["body"]["state"] == "completed"
     assert isinstance(first["body"]["at_ms"], int) and first["headers"]["X-API-Key"]
     notes = [r for r in receiver.requests if r["path"] == "/andon/v2/notes"]
-    assert [r["status"] for r in notes] == [503, 201, 500, 201, 422, 400, 201]
+    assert [r["status"] for r in notes] == [503, 201, 500, 201, 422, 422, 400, 400, 201]
     assert [r["key"] for r in notes][-1] == key
     assert notes[0]["key"] == notes[1]["key"] and notes[2]["key"] == notes[3]["key"]
     assert notes[0]["body"] == {"station": "SR-26", "text": "503"}

@@ -6,7 +6,7 @@ import pytest
 from lib.flow import check_all_arrived
 from lib.hooks import keys, waiting
 from lib.processes import Process, wait_for
-from lib.stack import BUILD
+from lib.stack import BUILD, QUICK_RETRIES
 
 
 def run_programs(stack):
@@ -86,7 +86,8 @@ def test_events_are_found(stack):
                                                                   status=2)
 
 
-def test_dead_letters_are_listed_put_back_and_dropped(stack):
+def test_dead_letters_are_listed_put_back_and_dropped(make_stack):
+    stack = make_stack(**QUICK_RETRIES)
     run_programs(stack)
     stack.sim.faults({"action": "status", "status": 422, "body": "no such part"})
     first, second = stack.emit("SR-26"), stack.emit("K-16")
@@ -94,7 +95,7 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     wait_for(lambda: stack.states() == {"dead": 3}, 20, "dead")
     letters = {letter["id"]: letter for letter in asked(stack, "dead", "list")}
     assert set(letters) == {first, second, unknown}
-    assert letters[first]["reason"] == "HTTP 422"
+    assert letters[first]["reason"] == "5 attempts failed, the last: HTTP 422"
     assert letters[unknown]["reason"] == "machine 'B-38' is unknown"
     shown, = asked(stack, "dead", "show", "--id", first)
     assert shown["response"] == "no such part"
@@ -109,7 +110,8 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     wait_for(lambda: stack.states() == {"dead": 2, "delivered": 1}, 20, "delivered after all")
     row, = asked(stack, "events", "--id", first)
     assert row["state"] == "delivered"
-    assert row["note"] == "put back after having been dead: HTTP 422: no such part"
+    assert row["note"] == ("put back after having been dead: 5 attempts failed, "
+                           "the last: HTTP 422: no such part")
     # its own key
     assert [arrival["key"] for arrival in stack.sim.record() if arrival["applied"]] == [first]
 
@@ -130,21 +132,23 @@ def test_dead_letters_are_listed_put_back_and_dropped(stack):
     stack.ctl("dead", "show", "--id", first, status=1)  # no longer there
 
 
-def test_a_requeued_event_that_dies_again_is_dead_again(stack):
+def test_a_requeued_event_that_dies_again_is_dead_again(make_stack):
+    stack = make_stack(**QUICK_RETRIES)
     run_programs(stack)
     stack.sim.faults({"action": "status", "status": 400})
     key = stack.emit("SR-26")
     wait_for(lambda: stack.states() == {"dead": 1}, 20, "dead")
-    stack.sim.faults({"action": "status", "status": 404})
+    stack.sim.faults({"action": "status", "status": 422})
     stack.ctl("dead", "requeue", "--id", key)
-    wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 404, 20,
+    wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 422, 20,
              "dead of something else")
     assert len(asked(stack, "dead", "list")) == 1 and "accounted for" in stack.ctl("audit")
 
 
-def test_requeue_killed_between_publish_and_commit(stack):
+def test_requeue_killed_between_publish_and_commit(make_stack):
     """Its copy is on its way, the ledger has not heard of it, the letter is still there: nothing is
     lost, all is put right."""
+    stack = make_stack(**QUICK_RETRIES)
     _, sender = run_programs(stack)
     stack.sim.faults({"action": "status", "status": 400})
     key = stack.emit("SR-26")
@@ -176,7 +180,7 @@ def test_requeue_killed_between_publish_and_commit(stack):
     wait_for(lambda: asked(stack, "dead", "list") == []
              and sender.metrics()["mtc_sender_skipped_total"] == 1, 20,
              "the second copy is known for delivered, and no letter is left")
-    assert [row["status"] for row in stack.sim.record() if row["key"] == key] == [400, 201]
+    assert [row["status"] for row in stack.sim.record() if row["key"] == key] == [400] * 5 + [201]
     assert asked(stack, "audit")["delivered"] == 1
 
 
@@ -244,9 +248,10 @@ def test_replay_leaves_alone_what_is_on_its_way(stack):
     assert stack.wait_settled() == {"delivered": 6}
 
 
-def test_what_is_put_back_is_a_repeat(stack):
+def test_what_is_put_back_is_a_repeat(make_stack):
     """Another copy, of a requeue that was killed before its ack, may be delivered by now: its sent
     key says so."""
+    stack = make_stack(**QUICK_RETRIES)
     _, sender = run_programs(stack)
     stack.sim.faults({"action": "status", "status": 400})
     key = stack.emit("SR-26")

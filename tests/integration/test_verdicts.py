@@ -5,6 +5,7 @@ import pytest
 
 from lib.flow import check_all_arrived, wait_emptied
 from lib.processes import wait_for
+from lib.stack import QUICK_RETRIES
 
 
 def deliver(stack, *faults, machine="SR-26"):
@@ -36,15 +37,19 @@ def test_409_means_applied_before(stack):
     assert row[:3] == ("delivered", 1, 409)
 
 
-@pytest.mark.parametrize("status", [400, 404, 413, 422])
-def test_refused_event_is_dead_at_once(stack, status):
+@pytest.mark.parametrize("status", [400, 413, 415, 422])
+def test_refused_event_is_dead_at_the_fifth_answer(make_stack, status):
+    """Alone, as it is, nobody can say whether MTConnect refuses others too."""
+    stack = make_stack(**QUICK_RETRIES)
     key, row = deliver(stack,
                        {"action": "status", "status": status, "body": "what is this?\n\u0001"})
-    assert row == ("dead", 1, status, f"HTTP {status}: what is this???")
+    reason = f"5 attempts failed, the last: HTTP {status}"
+    assert row == ("dead", 5, status, f"{reason}: what is this???")
+    assert len(posts(stack, key)) == 5
     letter, = stack.dead_letters()
     headers = letter["properties"]["headers"]
-    assert headers["reason"] == f"HTTP {status}"
-    assert headers["attempts"] == 1
+    assert headers["reason"] == reason
+    assert headers["attempts"] == 5
     assert headers["last_status"] == status
     assert headers["response"] == "what is this???" and headers["machine"] == "SR-26"
     assert letter["properties"]["message_id"] == key
@@ -55,15 +60,18 @@ def test_refused_event_is_dead_at_once(stack, status):
 
 def test_429_waits_as_long_as_asked(stack):
     key, row = deliver(stack, {"action": "status", "status": 429, "retry_after": 3, "count": 1})
-    assert row[:2] == ("delivered", 2)
+    assert row[:2] == ("delivered", 1)  # too much at once is no fault of the event
     first, second = posts(stack, key)
     assert second["at"] - first["at"] >= 2.9
 
 
 def test_retry_after_is_capped(make_stack):
     stack = make_stack(sender__retry_after_max_s=1)
-    _, row = deliver(stack, {"action": "status", "status": 503, "retry_after": 3600, "count": 1})
-    assert row[:2] == ("delivered", 2)
+    for status in (503, 429):
+        key, row = deliver(stack, {"action": "status", "status": status, "retry_after": 3600,
+                                   "count": 1})
+        assert row[:2] == ("delivered", 1)
+        assert len(posts(stack, key)) == 2
 
 
 @pytest.mark.parametrize("fault",
@@ -71,16 +79,16 @@ def test_retry_after_is_capped(make_stack):
                           {"action": "hang"}, {"action": "close"}, {"action": "garbage"},
                           {"action": "drip", "ms": 50}])
 def test_transient_failure_is_retried(make_stack, fault):
-    stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"', mtconnect__timeout_ms=300)
+    stack = make_stack(**QUICK_RETRIES, mtconnect__timeout_ms=300)
     key, row = deliver(stack, dict(fault, count=2))
-    assert row[0] == "delivered" and row[1] == 3
+    assert row[:2] == ("delivered", 1)  # alone, there is no proof against it: nothing counts
     # libcurl, and we, repeat once for free what died on a reused connection.
     assert len(posts(stack, key)) == 3
 
 
 @pytest.mark.parametrize("action", ["lose", "truncate"])
 def test_answer_lost_after_it_was_applied(make_stack, action):
-    stack = make_stack(sender__retry_delays_s='"0.1,0.1,0.1,0.1"')
+    stack = make_stack(**QUICK_RETRIES)
     key, row = deliver(stack, {"action": action, "count": 1})
     assert row[0] == "delivered"
     # A truncated answer had its status line: that is enough. A lost one is asked again, and
@@ -90,20 +98,24 @@ def test_answer_lost_after_it_was_applied(make_stack, action):
 
 
 def test_poison_event_dies_alone_at_the_right_attempt_and_time(stack):
-    """The delays of the plan: 1, 4, 10, 10 s; five attempts; those behind it then go on."""
+    """The delays of the plan: 1, 4, 10, 10 s; five attempts that count, from the moment on that
+    others are seen to be taken; those behind it then go on."""
     stack.sim.faults({"action": "status", "status": 500, "type": "setup.poison"})
     stack.producer()
     sender = stack.sender().wait_ready()
     key = stack.emit("SR-26", "setup.poison")
     behind = stack.emit("SR-26")
+    wait_for(lambda: posts(stack, key), 20, "it has failed")
     beside = stack.emit("SR-25")
     wait_for(lambda: posts(stack, beside), 10, "the neighbour is served")
     assert not posts(stack, behind)
-    states = stack.wait_settled(60)
+    states = stack.wait_settled(90)
     assert states == {"delivered": 2, "dead": 1}
     at = [row["at"] for row in posts(stack, key)]
-    assert len(at) == 5
-    for pause, want in zip([b - a for a, b in zip(at, at[1:])], [1, 4, 10, 10]):
+    first_counted = len(at) - 5
+    assert first_counted in (1, 2)  # probes until the neighbour's success was known
+    counted = at[first_counted:]
+    for pause, want in zip([b - a for a, b in zip(counted, counted[1:])], [1, 4, 10, 10]):
         assert want - 0.05 <= pause <= want + 8  # never early; a busy machine may be late
     letter, = stack.dead_letters()
     assert letter["properties"]["headers"]["attempts"] == 5
@@ -114,7 +126,8 @@ def test_poison_event_dies_alone_at_the_right_attempt_and_time(stack):
 
 @pytest.mark.parametrize("status", [401, 403, 302])
 def test_refusal_of_us_kills_nothing(make_stack, status):
-    stack = make_stack(sender__breaker_pause_min_ms=50, sender__breaker_pause_max_ms=100)
+    stack = make_stack(sender__breaker_pause_min_ms=50, sender__breaker_pause_max_ms=100,
+                       **QUICK_RETRIES)
     stack.sim.faults({"action": "status", "status": status})
     stack.producer()
     sender = stack.sender().wait_ready()
@@ -129,7 +142,8 @@ def test_refusal_of_us_kills_nothing(make_stack, status):
 
 
 def test_wrong_api_key_put_right(make_stack):
-    stack = make_stack(sender__breaker_pause_min_ms=50, sender__breaker_pause_max_ms=100)
+    stack = make_stack(sender__breaker_pause_min_ms=50, sender__breaker_pause_max_ms=100,
+                       **QUICK_RETRIES)
     right = stack.api_key_path.read_text()
     stack.api_key_path.write_text("an old key\n")
     stack.producer()

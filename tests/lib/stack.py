@@ -18,6 +18,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MTC_BUILD", ROOT / "build"))
 _numbers = itertools.count(1)
 
+# Five attempts within half a second, for tests that want an event dead.
+QUICK_RETRIES = {"sender__retry_delays_s": '"0.1,0.1,0.1,0.1"'}
+
 SECRET = "the secret of the web-hooks"
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("MTC_")}
 ENVIRONMENT["ASAN_OPTIONS"] = "abort_on_error=1:detect_leaks=1"

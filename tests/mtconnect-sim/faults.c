@@ -6,6 +6,7 @@
  * matches and whose dice fall takes the request:
  *
  *   status     answer `status` (`retry_after` s, `body`)          nothing is applied
+ *   limit      the same, past `per_second` requests in a second   nothing is applied
  *   delay      go on normally after `ms`
  *   hang       no answer ever
  *   close      close the connection                               nothing is applied
@@ -24,6 +25,7 @@
 
 enum action {
     FAULT_STATUS,
+    FAULT_LIMIT,
     FAULT_DELAY,
     FAULT_HANG,
     FAULT_CLOSE,
@@ -32,9 +34,9 @@ enum action {
     FAULT_DRIP,
     FAULT_GARBAGE
 };
-static const char *const action_names[] = {"status", "delay",    "hang", "close",
-                                           "lose",   "truncate", "drip", "garbage"};
-#define ACTIONS 8
+static const char *const action_names[] = {"status", "limit",    "delay", "hang",   "close",
+                                           "lose",   "truncate", "drip",  "garbage"};
+#define ACTIONS 9
 #define HANG_MS 60000
 
 struct rule {
@@ -44,6 +46,8 @@ struct rule {
     long count; /* left; negative: no limit */
     unsigned status;
     int64_t retry_after, ms;
+    long per_second, this_second; /* this many came in the second that began then: */
+    int64_t second_began_ms;
     long hits;
 };
 
@@ -128,8 +132,9 @@ static json_int_t number_or(const json_t *rule, const char *name, json_int_t oth
 
 static bool read_rule(const json_t *from, struct rule *rule, char *error, size_t error_size)
 {
-    static const char *const known[] = {"action", "machine",     "type", "path", "rate", "count",
-                                        "status", "retry_after", "ms",   "body", NULL};
+    static const char *const known[] = {"action", "machine", "type",       "path",
+                                        "rate",   "count",   "status",     "retry_after",
+                                        "ms",     "body",    "per_second", NULL};
     const char *key;
     json_t *value;
     json_object_foreach ((json_t *)(uintptr_t)from, key, value) {
@@ -161,6 +166,7 @@ static bool read_rule(const json_t *from, struct rule *rule, char *error, size_t
         .status = (unsigned)number_or(from, "status", 500),
         .retry_after = number_or(from, "retry_after", 0),
         .ms = number_or(from, "ms", 500),
+        .per_second = (long)number_or(from, "per_second", 1),
     };
     return true;
 }
@@ -202,6 +208,17 @@ static bool same(const char *wanted, const char *got)
     return !wanted || (got && strcmp(wanted, got) == 0);
 }
 
+/* One more has come in this second. */
+static bool is_within_limit(struct rule *rule)
+{
+    int64_t now = mono_ms();
+    if (now - rule->second_began_ms >= 1000) {
+        rule->second_began_ms = now;
+        rule->this_second = 0;
+    }
+    return ++rule->this_second <= rule->per_second;
+}
+
 static struct rule *choose(struct faults *faults, const struct fault_request *request)
 {
     for (size_t i = 0; i < faults->count; i++) {
@@ -210,6 +227,8 @@ static struct rule *choose(struct faults *faults, const struct fault_request *re
             !same(rule->type, request->type) || !same(rule->path, request->path))
             continue;
         if (rule->rate < 1 && rand_r(&faults->seed) > rule->rate * RAND_MAX)
+            continue;
+        if (rule->action == FAULT_LIMIT && is_within_limit(rule))
             continue;
         if (rule->count > 0)
             rule->count--;
@@ -269,6 +288,11 @@ static void answer_status(struct http_exchange *exchange, const struct rule *rul
     http_reply(exchange, rule->status, "application/json", body, strlen(body), extras);
 }
 
+static bool answers_status(const struct rule *rule)
+{
+    return rule->action == FAULT_STATUS || rule->action == FAULT_LIMIT;
+}
+
 bool faults_apply(struct faults *faults, struct http_exchange *exchange,
                   const struct fault_request *request)
 {
@@ -281,10 +305,10 @@ bool faults_apply(struct faults *faults, struct http_exchange *exchange,
                   rule->action == FAULT_TRUNCATE;
     if (!passes)
         record_add(faults->sim->record, request->machine, request->type, key,
-                   rule->action == FAULT_STATUS ? rule->status : 0, false,
-                   action_names[rule->action]);
+                   answers_status(rule) ? rule->status : 0, false, action_names[rule->action]);
     switch (rule->action) {
     case FAULT_STATUS:
+    case FAULT_LIMIT:
         answer_status(exchange, rule);
         break;
     case FAULT_DELAY:

@@ -12,6 +12,7 @@
 #define SETUP_PATH   "/api/ext/setup"
 #define EVENT_PATH   "/api/ext/event"
 #define MACHINE_PATH "/api/ext/machines/"
+#define HEALTH_PATH  "/api/ext/health"
 #define WEBHOOK_PATH "/api/v1/webhooks"
 
 struct cycle {
@@ -263,6 +264,8 @@ void service_process(struct sim *sim, struct http_exchange *exchange, enum answe
     bool post = strcmp(method, "POST") == 0;
     if (post && (strcmp(path, SETUP_PATH) == 0 || strcmp(path, EVENT_PATH) == 0)) {
         on_post(sim, exchange, end);
+    } else if (strcmp(method, "GET") == 0 && strcmp(path, HEALTH_PATH) == 0) {
+        reply_json(exchange, 200, json_pack("{s:s}", "status", "ok"));
     } else if (strcmp(method, "GET") == 0 &&
                strncmp(path, MACHINE_PATH, strlen(MACHINE_PATH)) == 0) {
         on_cycle_time(sim, exchange);

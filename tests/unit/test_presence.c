@@ -2,6 +2,7 @@
 #include "unit.h"
 #include "fake_amqp.h"
 #include "base/log.h"
+#include "base/xalloc.h"
 #include "suite/presence.h"
 
 #include <string.h>
@@ -11,7 +12,22 @@ struct fixture {
     struct metrics *metrics;
     struct presence *presence;
     const char *missing; /* NULL: ready */
+    const char *remarks; /* NULL: none */
+    int orders;
 };
+
+static char *remarks(void *arg)
+{
+    const struct fixture *fixture = arg;
+    return fixture->remarks ? xstrdup(fixture->remarks) : NULL;
+}
+
+static char *on_order(const char *order, void *arg)
+{
+    struct fixture *fixture = arg;
+    fixture->orders++;
+    return strcmp(order, "{\"mine\":1}") == 0 ? xstrdup("done") : NULL;
+}
 
 static bool ready(const void *arg, const char **why)
 {
@@ -32,6 +48,8 @@ static int set_up(void **state)
                                          .listen = "",
                                          .metrics = fixture.metrics,
                                          .ready = ready,
+                                         .remarks = remarks,
+                                         .on_order = on_order,
                                          .arg = &fixture};
     fixture.presence = presence_new(&settings);
     *state = &fixture;
@@ -54,14 +72,19 @@ static struct amqp_chan *connect(struct fixture *fixture)
     return fake_conn_channel(fixture->conn, fake_conn_channels(fixture->conn) - 1);
 }
 
-static void ask(struct amqp_chan *chan, uint64_t tag, const char *reply_to)
+static void ask_with(struct amqp_chan *chan, uint64_t tag, const char *reply_to, const char *body)
 {
     amqp_basic_properties_t properties = {._flags = 0};
     if (reply_to) {
         properties._flags = AMQP_BASIC_REPLY_TO_FLAG;
         properties.reply_to = amqp_text(reply_to);
     }
-    fake_deliver_with(chan, tag, &properties, "");
+    fake_deliver_with(chan, tag, &properties, body);
+}
+
+static void ask(struct amqp_chan *chan, uint64_t tag, const char *reply_to)
+{
+    ask_with(chan, tag, reply_to, "");
 }
 
 static void a_question_is_answered_and_acked(void **state)
@@ -78,6 +101,24 @@ static void a_question_is_answered_and_acked(void **state)
     assert_non_null(strstr(messages[0].body, "mtc_test 7"));
     assert_int_equal(fake_acked(chan, &acked), 1);
     assert_int_equal(acked[0], 1);
+}
+
+static void an_order_is_answered_by_whom_it_concerns(void **state)
+{
+    struct fixture *fixture = *state;
+    struct amqp_chan *chan = connect(fixture);
+    const struct fake_message *messages;
+    const uint64_t *acked;
+    static char large[PRESENCE_ORDER_MAX + 2];
+    memset(large, 'x', sizeof large - 1);
+    ask_with(chan, 1, "amq.rabbitmq.reply-to.a", "{\"mine\":1}");
+    ask_with(chan, 2, "amq.rabbitmq.reply-to.a", "{\"another's\":1}");
+    ask_with(chan, 3, "amq.rabbitmq.reply-to.a", large);
+    ask_with(chan, 4, "mtc.control", "{\"mine\":1}"); /* nobody would hear of it */
+    assert_int_equal(fixture->orders, 2);
+    assert_int_equal(fake_published(chan, &messages), 1);
+    assert_string_equal(messages[0].body, "");
+    assert_int_equal(fake_acked(chan, &acked), 4);
 }
 
 static void other_addresses_get_no_answer(void **state)
@@ -151,8 +192,8 @@ int main(void)
 {
     log_init("test");
     const struct CMUnitTest tests[] = {
-        TEST(a_question_is_answered_and_acked), TEST(other_addresses_get_no_answer),
-        TEST(a_refusal_costs_nothing_else), TEST(a_deleted_queue_is_made_again),
-        TEST(an_odd_answer_is_read)};
+        TEST(a_question_is_answered_and_acked), TEST(an_order_is_answered_by_whom_it_concerns),
+        TEST(other_addresses_get_no_answer),    TEST(a_refusal_costs_nothing_else),
+        TEST(a_deleted_queue_is_made_again),    TEST(an_odd_answer_is_read)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

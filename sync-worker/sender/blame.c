@@ -1,0 +1,165 @@
+/* blame.c - is it the event or the route? see blame.h */
+#include "blame.h"
+#include "base/xalloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void blame_free(struct blame *blame)
+{
+    free(blame->witnesses);
+    free(blame->machines);
+    memset(blame, 0, sizeof *blame);
+}
+
+/* --- evidence --- */
+
+static const struct witness *witness_at(const struct blame *blame, size_t age)
+{
+    return &blame->witnesses[(blame->next + BLAME_WITNESSES - 1 - age) % BLAME_WITNESSES];
+}
+
+/* Of those who began after `since_ms`, but for `machine`: was one taken, and hardly any not? */
+static bool testify(const struct blame *blame, const uint64_t *but, int64_t since_ms,
+                    int64_t now_ms)
+{
+    int taken = 0, failed = 0;
+    for (size_t age = 0; age < blame->count; age++) {
+        const struct witness *witness = witness_at(blame, age);
+        if (now_ms - witness->ended_ms > BLAME_PROOF_MS || witness->began_ms < since_ms ||
+            (but && witness->machine == *but))
+            continue;
+        if (witness->taken)
+            taken++;
+        else
+            failed++;
+    }
+    return taken && failed * BLAME_FAILED_MOST <= taken + failed;
+}
+
+bool blame_has_proof(const struct blame *blame, uint64_t machine, int64_t first_failed_ms,
+                     int64_t now_ms)
+{
+    return testify(blame, &machine, first_failed_ms, now_ms);
+}
+
+void blame_hear(struct blame *blame, const struct witness *witness)
+{
+    if (!blame->witnesses)
+        blame->witnesses = xcalloc(BLAME_WITNESSES, sizeof *blame->witnesses);
+    blame->witnesses[blame->next] = *witness;
+    blame->next = (blame->next + 1) % BLAME_WITNESSES;
+    if (blame->count < BLAME_WITNESSES)
+        blame->count++;
+    if (blame->row_count && witness->taken &&
+        testify(blame, NULL, blame->last_death_ms, witness->ended_ms))
+        blame->row_count = 0;
+}
+
+/* --- deaths in rows --- */
+
+static struct machine_deaths *find_deaths(const struct blame *blame, uint64_t machine)
+{
+    for (int i = 0; i < blame->machine_count; i++) {
+        if (blame->machines[i].machine == machine)
+            return &blame->machines[i];
+    }
+    return NULL;
+}
+
+/* Where there is no room, whoever died longest ago is forgotten. */
+static struct machine_deaths *begin_deaths(struct blame *blame, uint64_t machine)
+{
+    struct machine_deaths *deaths;
+    if (!blame->machines)
+        blame->machines = xcalloc(BLAME_MACHINES, sizeof *blame->machines);
+    if (blame->machine_count < BLAME_MACHINES) {
+        deaths = &blame->machines[blame->machine_count++];
+    } else {
+        deaths = &blame->machines[0];
+        for (int i = 1; i < BLAME_MACHINES; i++) {
+            if (blame->machines[i].last_ms < deaths->last_ms)
+                deaths = &blame->machines[i];
+        }
+    }
+    *deaths = (struct machine_deaths){.machine = machine};
+    return deaths;
+}
+
+void blame_on_taken(struct blame *blame, uint64_t machine)
+{
+    struct machine_deaths *deaths = blame->machine_count ? find_deaths(blame, machine) : NULL;
+    if (deaths)
+        *deaths = blame->machines[--blame->machine_count];
+}
+
+static bool may_die(const struct blame *blame, const struct blame_rules *rules, uint64_t machine,
+                    int64_t now_ms)
+{
+    const struct machine_deaths *deaths = find_deaths(blame, machine);
+    if (deaths && deaths->count >= BLAME_ROW && now_ms - deaths->last_ms < rules->sacrifice_ms)
+        return false;
+    return blame->row_count < BLAME_ROW || now_ms - blame->last_death_ms >= rules->sacrifice_ms;
+}
+
+static void remember_death(struct blame *blame, uint64_t machine, int64_t now_ms)
+{
+    struct machine_deaths *deaths = find_deaths(blame, machine);
+    if (!deaths)
+        deaths = begin_deaths(blame, machine);
+    deaths->count++;
+    deaths->last_ms = now_ms;
+    blame->last_death_ms = now_ms;
+    for (int i = 0; i < blame->row_count; i++) {
+        if (blame->row[i] == machine)
+            return;
+    }
+    if (blame->row_count < BLAME_ROW)
+        blame->row[blame->row_count++] = machine;
+}
+
+/* --- sentences --- */
+
+static void begin_case(struct blame_case *event, int64_t now_ms)
+{
+    if (!event->failed) {
+        event->failed = true;
+        event->first_failed_ms = now_ms;
+    }
+}
+
+static bool is_proven(const struct blame *blame, const struct blame_rules *rules,
+                      const struct blame_case *event, uint64_t machine, int64_t now_ms)
+{
+    return (rules->unproven_ms && now_ms - event->first_failed_ms >= rules->unproven_ms) ||
+           blame_has_proof(blame, machine, event->first_failed_ms, now_ms);
+}
+
+static enum sentence probe(struct blame_case *event)
+{
+    event->probes++;
+    return SENTENCE_PROBE;
+}
+
+enum sentence blame_on_failure(struct blame *blame, const struct blame_rules *rules,
+                               struct blame_case *event, uint64_t machine, enum accused accused,
+                               bool acquitted, int64_t now_ms)
+{
+    if (accused == ACCUSED_NOBODY)
+        return probe(event);
+    begin_case(event, now_ms);
+    bool proven = is_proven(blame, rules, event, machine, now_ms);
+    if (acquitted || (accused != ACCUSED_EVENT && !proven))
+        return probe(event);
+    if (event->counted < rules->attempts)
+        event->counted++;
+    if (accused == ACCUSED_EVENT)
+        event->accused++;
+    if (event->counted < rules->attempts &&
+        !(accused == ACCUSED_EVENT && proven && event->accused >= 2))
+        return SENTENCE_RETRY;
+    if (!may_die(blame, rules, machine, now_ms))
+        return probe(event);
+    remember_death(blame, machine, now_ms);
+    return SENTENCE_DEAD;
+}

@@ -1,0 +1,39 @@
+/*
+ * referee.h - MTConnect's own word on its health, which only acquits
+ *
+ * While events fail, `mtconnect.health_path` is asked. Where it says ill, no failure counts
+ * (blame.h); that it says well convicts nobody. The newest answer holds for REFEREE_FRESH_MS; a
+ * failure that finds none does not count either, and asks.
+ *
+ *   ill    no answer; 5xx; 2xx with a JSON object whose "status" is a text other than ok, up, pass
+ *          or healthy (the deployed service answers 200 with "error" when its database is gone)
+ *   well   any other 2xx
+ *
+ * Any other status says nothing of health: the path is wrong, or not for us. It is logged once, and
+ * acquits nobody.
+ */
+#ifndef MTC_REFEREE_H
+#define MTC_REFEREE_H
+
+#include "suite/mtconnect.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REFEREE_FRESH_MS 15000
+
+struct referee;
+
+/* Both are borrowed. */
+struct referee *referee_new(struct mtconnect *mtconnect, const char *path);
+/* After mtconnect, whose answers come here. NULL is fine. */
+void referee_free(struct referee *referee);
+
+/* A failure is to be judged: may it count? Asks again for the next one. */
+bool referee_lets_count(struct referee *referee, int64_t now_ms);
+
+/* What an answer says. */
+enum referee_word { REFEREE_ILL, REFEREE_WELL, REFEREE_SILENT };
+enum referee_word referee_word_of(const struct http_result *result);
+
+#endif
