@@ -44,7 +44,8 @@ static void rank(const struct lane *each[DOUBTS_MAX], int *count, const struct l
     if (at == DOUBTS_MAX)
         return;
     int last = *count < DOUBTS_MAX ? (*count)++ : DOUBTS_MAX - 1;
-    memmove(&each[at + 1], &each[at], (size_t)(last - at) * sizeof each[0]);
+    for (int i = last; i > at; i--)
+        each[i] = each[i - 1];
     each[at] = lane;
 }
 

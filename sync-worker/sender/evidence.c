@@ -5,6 +5,8 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -124,25 +126,34 @@ static const redisReply *part_of(const redisReply *reply, size_t at)
     return has ? reply->element[at] : NULL;
 }
 
+/* The number at *at, and past it the character that ends it. */
+static bool take_number(const char **at, int base, char end, uint64_t *out)
+{
+    char *after;
+    if (!isxdigit((unsigned char)**at))
+        return false;
+    errno = 0;
+    *out = strtoull(*at, &after, base);
+    if (errno || (*after != end && *after))
+        return false;
+    *at = *after ? after + 1 : after;
+    return true;
+}
+
 /* Ages are counted from `written_ms`, our clock. What makes no sense ends the list. */
 static bool take_seen(struct route *route, const char *seen, int64_t written_ms)
 {
     bool any = false;
-    int used = 0, taken;
-    uint64_t machine;
-    int64_t began, ended;
-    while (sscanf(seen, "%" SCNx64 ":%" SCNd64 ":%" SCNd64 ":%d%n", &machine, &began, &ended,
-                  &taken, &used) == 4 &&
-           ended >= 0 && began >= ended && began < EVIDENCE_TTL_MS) {
+    uint64_t machine, began, ended, taken;
+    while (take_number(&seen, 16, ':', &machine) && take_number(&seen, 10, ':', &began) &&
+           take_number(&seen, 10, ':', &ended) && take_number(&seen, 10, ',', &taken) &&
+           began >= ended && began < EVIDENCE_TTL_MS && taken <= 1) {
         struct witness witness = {.machine = machine,
-                                  .began_ms = written_ms - began,
-                                  .ended_ms = written_ms - ended,
+                                  .began_ms = written_ms - (int64_t)began,
+                                  .ended_ms = written_ms - (int64_t)ended,
                                   .taken = taken == 1};
         blame_hear(&route->blame, &witness);
         any = true;
-        seen += used;
-        if (*seen++ != ',')
-            break;
     }
     return any;
 }

@@ -18,14 +18,19 @@ void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void 
     lanes->worker = worker;
 }
 
+static void leave_route(struct lane *lane)
+{
+    if (lane->route)
+        lane->route->heads--;
+    lane->route = NULL;
+}
+
 /* Its head is another one: it is counted at that one's route. */
 static void follow_head(struct lane *lane)
 {
-    struct route *route = lane->first ? lane->first->route : NULL;
-    if (lane->route)
-        lane->route->heads--;
-    if (route)
-        route->heads++;
+    struct route *route = lane->first->route;
+    leave_route(lane);
+    route->heads++;
     lane->route = route;
 }
 
@@ -70,7 +75,7 @@ static struct lane *lane_new(struct lanes *lanes, const char *machine)
 
 static void lane_free(struct lane *lane)
 {
-    follow_head(lane);
+    leave_route(lane);
     HASH_DELETE(hh, lane->lanes->table, lane);
     lane->lanes->count--;
     if (lane->retry)

@@ -28,56 +28,49 @@ static void route_free(struct route *route)
     free(route);
 }
 
-static void forget(struct routes *routes, struct route *route)
+/* Forgets one that nobody holds events for. False: there is none. */
+static bool forget_one(struct routes *routes)
 {
-    HASH_DELETE(hh, routes->table, route);
+    struct route **at = &routes->list;
+    while (*at && (*at)->held)
+        at = &(*at)->next;
+    struct route *route = *at;
+    if (!route)
+        return false;
+    *at = route->next;
     routes->count--;
     route_free(route);
-}
-
-/* False: events are held for every one. */
-static bool make_room(struct routes *routes)
-{
-    if (routes->count < ROUTES_MAX)
-        return true;
-    for (struct route *route = routes->table; route; route = route->hh.next) {
-        if (!route->held) {
-            forget(routes, route);
-            return true;
-        }
-    }
-    return false;
+    return true;
 }
 
 static struct route *add(struct routes *routes, const char *path)
 {
-    if (!make_room(routes)) {
+    if (routes->count == ROUTES_MAX && !forget_one(routes)) {
         if (!routes->others)
             routes->others = route_new(&routes->settings, path);
         return routes->others;
     }
     struct route *route = route_new(&routes->settings, path);
-    HASH_ADD_KEYPTR(hh, routes->table, route->path, strlen(route->path), route);
+    route->next = routes->list;
+    routes->list = route;
     routes->count++;
-    return route;
-}
-
-struct route *routes_find(struct routes *routes, const char *path)
-{
-    struct route *route;
-    HASH_FIND_STR(routes->table, path, route);
-    if (!route)
-        route = add(routes, path);
-    route->held++;
     return route;
 }
 
 struct route *routes_peek(const struct routes *routes, const char *path)
 {
-    struct route *route;
-    HASH_FIND_STR(routes->table, path, route);
-    if (!route && routes->others && strcmp(routes->others->path, path) == 0)
-        route = routes->others;
+    struct route *route = routes_first(routes);
+    while (route && strcmp(route->path, path) != 0)
+        route = routes_next(routes, route);
+    return route;
+}
+
+struct route *routes_find(struct routes *routes, const char *path)
+{
+    struct route *route = routes_peek(routes, path);
+    if (!route)
+        route = add(routes, path);
+    route->held++;
     return route;
 }
 
@@ -106,23 +99,21 @@ int routes_count_doubted(const struct routes *routes)
 
 struct route *routes_first(const struct routes *routes)
 {
-    return routes->table ? routes->table : routes->others;
+    return routes->list ? routes->list : routes->others;
 }
 
 struct route *routes_next(const struct routes *routes, const struct route *route)
 {
     if (route == routes->others)
         return NULL;
-    return route->hh.next ? route->hh.next : routes->others;
+    return route->next ? route->next : routes->others;
 }
 
 void routes_free(struct routes *routes)
 {
     struct route *next;
-    for (struct route *route = routes->table; route; route = next) {
-        next = route->hh.next;
-        forget(routes, route);
+    for (struct route *route = routes_first(routes); route; route = next) {
+        next = routes_next(routes, route);
+        route_free(route);
     }
-    if (routes->others)
-        route_free(routes->others);
 }

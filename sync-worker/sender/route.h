@@ -13,8 +13,6 @@
 #include "blame.h"
 #include "breaker.h"
 
-#include <uthash.h>
-
 #define ROUTES_MAX     64
 #define ROUTE_UNSAID   16
 #define ROUTE_ID_BYTES 48
@@ -34,7 +32,7 @@ struct route {
     struct witness unsaid[ROUTE_UNSAID]; /* evidence.c's: what other senders don't know yet, ... */
     int unsaid_count;
     char read_to[ROUTE_ID_BYTES]; /* ... and up to where they were heard */
-    UT_hash_handle hh;
+    struct route *next;
 };
 
 struct routes_settings {
@@ -45,7 +43,7 @@ struct routes_settings {
 
 struct routes {
     struct routes_settings settings;
-    struct route *table;
+    struct route *list; /* so few that looking through them is as good as a table */
     int count;
     struct route *others; /* shared by what has no room; NULL: not needed yet */
 };

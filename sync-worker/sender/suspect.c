@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PREFIX    "mtc:suspect:"
 #define KEY_BYTES (HELD_NAME + sizeof PREFIX)
@@ -41,21 +42,25 @@ bool suspect_look_up(struct redis_conn *redis, const struct held *held, redis_do
     return redis && redis_conn_command(redis, 2, words, done, arg);
 }
 
-static bool is_count(int number)
+/* The count at *at, which is moved past it. */
+static bool take_count(const char **at, int *out)
 {
-    return number >= 0 && number <= COUNT_MAX;
+    char *after;
+    long count = strtol(*at, &after, 10);
+    if (after == *at || count < 0 || count > COUNT_MAX)
+        return false;
+    *at = after;
+    *out = (int)count;
+    return true;
 }
 
 void suspect_read(const redisReply *reply, struct blame_case *event, int64_t now_ms)
 {
-    int counted, accused, probes;
-    if (!reply || reply->type != REDIS_REPLY_STRING ||
-        sscanf(reply->str, "%d %d %d", &counted, &accused, &probes) != 3 || !is_count(counted) ||
-        !is_count(accused) || !is_count(probes))
+    struct blame_case told = {.failed = true, .first_failed_ms = now_ms};
+    if (!reply || reply->type != REDIS_REPLY_STRING)
         return;
-    *event = (struct blame_case){.failed = true,
-                                 .first_failed_ms = now_ms,
-                                 .counted = counted,
-                                 .accused = accused,
-                                 .probes = probes};
+    const char *at = reply->str;
+    if (take_count(&at, &told.counted) && take_count(&at, &told.accused) &&
+        take_count(&at, &told.probes))
+        *event = told;
 }

@@ -1,151 +1,8 @@
-/*
- * test_blame.c - is it the event or the route?
- *
- * Most stories are told in a small shop: machines with an event now and then, a world that answers,
- * and heads that are tried again as the sender does it (judge.c).
- */
+/* test_blame.c - is it the event or the route? */
 #include "unit.h"
-#include "blame.h"
-#include "base/xalloc.h"
+#include "shop.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define TICK_MS  10
-#define TOOK_MS  5
-#define MINUTE   60000
-#define MACHINES 200
-
-static const int64_t delays[] = {1000, 4000, 10000, 10000};
-static const struct blame_rules rules = {.attempts = 5, .sacrifice_ms = 900000};
-
-struct head {
-    bool there, doubted, poison;
-    struct blame_case blame;
-    int64_t due_ms, failed_ms, pause_ms;
-    int requests;
-};
-
-struct shop {
-    int machines;
-    int64_t period_ms[MACHINES]; /* between a machine's events; 0: it has one, at the start */
-    /* What an event gets: ACCUSED_... or TAKEN. */
-    int (*world)(const struct shop *shop, int machine, const struct head *head, int64_t now_ms);
-    unsigned seed;
-    bool (*is_ill)(int64_t now_ms); /* the referee; NULL: there is none */
-    struct blame_rules rules;
-
-    struct blame blame;
-    struct head heads[MACHINES];
-    int64_t next_ms[MACHINES];
-    int taken, dead, dead_of[MACHINES], requests_of_dead;
-    int64_t died_ms[64]; /* the first deaths */
-};
-
-enum { TAKEN = -1 };
-
-static void wake(struct shop *shop, int64_t now_ms)
-{
-    for (int m = 0; m < shop->machines; m++) {
-        struct head *head = &shop->heads[m];
-        if (head->there && head->doubted && head->blame.counted < shop->rules.attempts &&
-            now_ms - head->failed_ms >= delays[0] &&
-            blame_has_proof(&shop->blame, (uint64_t)m, head->blame.first_failed_ms, now_ms))
-            head->due_ms = now_ms;
-    }
-}
-
-static void bury(struct shop *shop, int machine, int64_t now_ms)
-{
-    if (shop->dead < 64)
-        shop->died_ms[shop->dead] = now_ms;
-    shop->dead++;
-    shop->dead_of[machine]++;
-    shop->requests_of_dead += shop->heads[machine].requests;
-    shop->heads[machine].there = false;
-}
-
-static void on_failed(struct shop *shop, int machine, enum accused accused, int64_t now_ms)
-{
-    struct head *head = &shop->heads[machine];
-    int64_t cap;
-    head->failed_ms = now_ms;
-    head->doubted = false;
-    switch (blame_on_failure(&shop->blame, &shop->rules, &head->blame, (uint64_t)machine, accused,
-                             shop->is_ill && shop->is_ill(now_ms), now_ms)) {
-    case SENTENCE_PROBE:
-        cap = head->pause_ms ? head->pause_ms * 2 : delays[0];
-        head->pause_ms = cap > MINUTE ? MINUTE : cap;
-        head->due_ms = now_ms + head->pause_ms;
-        head->doubted = true;
-        break;
-    case SENTENCE_RETRY:
-        head->due_ms = now_ms + delays[head->blame.counted - 1];
-        break;
-    case SENTENCE_DEAD:
-        bury(shop, machine, now_ms);
-        break;
-    }
-}
-
-static void try_head(struct shop *shop, int machine, int64_t now_ms)
-{
-    struct head *head = &shop->heads[machine];
-    int answer = shop->world(shop, machine, head, now_ms);
-    int64_t ended = now_ms + TOOK_MS;
-    struct witness witness = {.machine = (uint64_t)machine,
-                              .began_ms = now_ms,
-                              .ended_ms = ended,
-                              .taken = answer == TAKEN};
-    head->requests++;
-    if (!head->blame.failed && answer != ACCUSED_NOBODY)
-        blame_hear(&shop->blame, &witness);
-    if (answer == TAKEN) {
-        blame_on_taken(&shop->blame, (uint64_t)machine);
-        head->there = false;
-        shop->taken++;
-        wake(shop, ended);
-    } else {
-        on_failed(shop, machine, (enum accused)answer, ended);
-    }
-}
-
-static void run(struct shop *shop, int64_t from_ms, int64_t until_ms)
-{
-    for (int64_t now = from_ms; now < until_ms; now += TICK_MS) {
-        for (int m = 0; m < shop->machines; m++) {
-            struct head *head = &shop->heads[m];
-            if (!head->there && shop->next_ms[m] >= 0 && now >= shop->next_ms[m]) {
-                *head = (struct head){.there = true, .due_ms = now};
-                shop->next_ms[m] = shop->period_ms[m] ? now + shop->period_ms[m] : -1;
-            }
-            if (head->there && now >= head->due_ms)
-                try_head(shop, m, now);
-        }
-    }
-}
-
-static struct shop *open_shop(int machines, int64_t period_ms,
-                              int (*world)(const struct shop *, int, const struct head *, int64_t))
-{
-    struct shop *shop = xcalloc(1, sizeof *shop);
-    shop->machines = machines;
-    shop->world = world;
-    shop->rules = rules;
-    shop->seed = 42;
-    for (int m = 0; m < machines; m++) {
-        shop->period_ms[m] = period_ms;
-        shop->next_ms[m] = period_ms * m / machines;
-    }
-    return shop;
-}
-
-static void close_shop(struct shop *shop)
-{
-    blame_free(&shop->blame);
-    free(shop);
-}
 
 /* --- outages: nobody is dead, and all of it arrives --- */
 
@@ -161,11 +18,11 @@ static int answer_500_for_a_minute(const struct shop *shop, int machine, const s
 static void one_machine_alone_waits_out_an_outage(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(1, 3000, answer_500_for_a_minute);
-    run(shop, 0, 4 * MINUTE);
+    struct shop *shop = shop_open(1, 3000, answer_500_for_a_minute);
+    shop_run(shop, 0, 4 * MINUTE);
     assert_int_equal(shop->dead, 0);
     assert_true(shop->taken > 10);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static int answer_404_for_12_s(const struct shop *shop, int machine, const struct head *head,
@@ -180,12 +37,12 @@ static int answer_404_for_12_s(const struct shop *shop, int machine, const struc
 static void a_wrong_address_for_12_s_kills_nothing(void **state)
 {
     (void)state;
-    for (int machines = 1; machines <= MACHINES; machines = machines * 3 + 1) {
-        struct shop *shop = open_shop(machines, 2000, answer_404_for_12_s);
-        run(shop, 0, 2 * MINUTE);
+    for (int machines = 1; machines <= SHOP_MACHINES; machines = machines * 3 + 1) {
+        struct shop *shop = shop_open(machines, 2000, answer_404_for_12_s);
+        shop_run(shop, 0, 2 * MINUTE);
         assert_int_equal(shop->dead, 0);
         assert_true(shop->taken > machines);
-        close_shop(shop);
+        shop_close(shop);
     }
 }
 
@@ -202,11 +59,11 @@ static void sixty_percent_of_failures_kill_nothing(void **state)
 {
     (void)state;
     for (unsigned seed = 1; seed <= 20; seed++) {
-        struct shop *shop = open_shop(60, 1000, answer_500_to_60_percent);
+        struct shop *shop = shop_open(60, 1000, answer_500_to_60_percent);
         shop->seed = seed;
-        run(shop, 0, 3 * MINUTE);
+        shop_run(shop, 0, 3 * MINUTE);
         assert_int_equal(shop->dead, 0);
-        close_shop(shop);
+        shop_close(shop);
     }
 }
 
@@ -229,13 +86,13 @@ static int answer_403_to_one(const struct shop *shop, int machine, const struct 
 static void a_403_that_one_event_gets_is_its_own(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(20, 1000, answer_403_to_one);
-    run(shop, 0, MINUTE);
+    struct shop *shop = shop_open(20, 1000, answer_403_to_one);
+    shop_run(shop, 0, MINUTE);
     assert_int_equal(shop->dead, 1);
     assert_int_equal(shop->dead_of[0], 1);
     assert_int_equal(shop->requests_of_dead, 6); /* the first has no proof after it yet */
     assert_in_range(shop->died_ms[0], 25000, 30000);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static int answer_500_to_five(const struct shop *shop, int machine, const struct head *head,
@@ -249,26 +106,26 @@ static int answer_500_to_five(const struct shop *shop, int machine, const struct
 static void poison_events_are_no_alibi_for_one_another(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(16, 1000, answer_500_to_five);
-    run(shop, 0, 3 * MINUTE);
+    struct shop *shop = shop_open(16, 1000, answer_500_to_five);
+    shop_run(shop, 0, 3 * MINUTE);
     assert_int_equal(shop->dead, 5);
     for (int m = 0; m < 5; m++)
         assert_int_equal(shop->dead_of[m], 1);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static void in_a_quiet_shop_it_dies_when_another_speaks(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(2, 0, answer_403_to_one);
+    struct shop *shop = shop_open(2, 0, answer_403_to_one);
     shop->next_ms[1] = 1; /* at the start, and again after half an hour */
     shop->period_ms[1] = 30 * MINUTE;
     shop->next_ms[0] = 5000;
-    run(shop, 0, 30 * MINUTE);
+    shop_run(shop, 0, 30 * MINUTE);
     assert_int_equal(shop->dead, 0);
-    run(shop, 30 * MINUTE, 31 * MINUTE);
+    shop_run(shop, 30 * MINUTE, 31 * MINUTE);
     assert_int_equal(shop->dead, 1);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static int answer_422_to_one(const struct shop *shop, int machine, const struct head *head,
@@ -282,17 +139,17 @@ static int answer_422_to_one(const struct shop *shop, int machine, const struct 
 static void an_event_that_is_refused_dies_at_the_second_answer(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(20, 1000, answer_422_to_one);
-    run(shop, 0, MINUTE);
+    struct shop *shop = shop_open(20, 1000, answer_422_to_one);
+    shop_run(shop, 0, MINUTE);
     assert_int_equal(shop->dead, 1);
     assert_int_equal(shop->requests_of_dead, 2);
-    close_shop(shop);
-    shop = open_shop(1, 1000, answer_422_to_one);
-    run(shop, 0, MINUTE);
+    shop_close(shop);
+    shop = shop_open(1, 1000, answer_422_to_one);
+    shop_run(shop, 0, MINUTE);
     assert_int_equal(shop->dead, 1);
     assert_int_equal(shop->requests_of_dead, 5); /* alone: there is no proof */
     assert_in_range(shop->died_ms[0], 25000, 26000);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 /* --- deaths in rows --- */
@@ -309,19 +166,19 @@ static int answer_422(const struct shop *shop, int machine, const struct head *h
 static void a_broken_deployment_kills_few(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(40, 1000, answer_422);
-    run(shop, 0, 10 * MINUTE);
+    struct shop *shop = shop_open(40, 1000, answer_422);
+    shop_run(shop, 0, 10 * MINUTE);
     assert_int_equal(shop->dead, BLAME_ROW);
-    run(shop, 10 * MINUTE, 65 * MINUTE);
+    shop_run(shop, 10 * MINUTE, 65 * MINUTE);
     assert_in_range(shop->dead, BLAME_ROW + 2, BLAME_ROW + 4); /* one in a quarter of an hour */
     for (int i = BLAME_ROW; i < shop->dead; i++)
-        assert_true(shop->died_ms[i] - shop->died_ms[i - 1] >= rules.sacrifice_ms);
+        assert_true(shop->died_ms[i] - shop->died_ms[i - 1] >= shop_rules.sacrifice_ms);
     shop->world = answer_404_for_12_s;
     int before = shop->dead;
-    run(shop, 65 * MINUTE, 75 * MINUTE);
+    shop_run(shop, 65 * MINUTE, 75 * MINUTE);
     assert_int_equal(shop->dead, before);
     assert_true(shop->taken > 1000);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static int answer_404_to_one_machine(const struct shop *shop, int machine, const struct head *head,
@@ -336,13 +193,13 @@ static int answer_404_to_one_machine(const struct shop *shop, int machine, const
 static void a_name_nobody_knows_costs_its_machine_three_then_one_in_a_while(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(12, 1000, answer_404_to_one_machine);
-    run(shop, 0, 10 * MINUTE);
+    struct shop *shop = shop_open(12, 1000, answer_404_to_one_machine);
+    shop_run(shop, 0, 10 * MINUTE);
     assert_int_equal(shop->dead_of[0], BLAME_ROW);
-    run(shop, 10 * MINUTE, 40 * MINUTE);
+    shop_run(shop, 10 * MINUTE, 40 * MINUTE);
     assert_in_range(shop->dead_of[0], BLAME_ROW + 1, BLAME_ROW + 2);
     assert_int_equal(shop->dead, shop->dead_of[0]);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 /* --- settings --- */
@@ -350,13 +207,13 @@ static void a_name_nobody_knows_costs_its_machine_three_then_one_in_a_while(void
 static void unproven_for_long_counts_where_that_is_wished(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(1, 0, answer_404_to_one_machine);
+    struct shop *shop = shop_open(1, 0, answer_404_to_one_machine);
     shop->rules.unproven_ms = 2 * MINUTE;
-    run(shop, 0, 2 * MINUTE);
+    shop_run(shop, 0, 2 * MINUTE);
     assert_int_equal(shop->dead, 0);
-    run(shop, 2 * MINUTE, 4 * MINUTE);
+    shop_run(shop, 2 * MINUTE, 4 * MINUTE);
     assert_int_equal(shop->dead, 1);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 static bool ill_for_two_minutes(int64_t now_ms)
@@ -367,13 +224,13 @@ static bool ill_for_two_minutes(int64_t now_ms)
 static void the_referee_acquits(void **state)
 {
     (void)state;
-    struct shop *shop = open_shop(20, 1000, answer_422_to_one);
+    struct shop *shop = shop_open(20, 1000, answer_422_to_one);
     shop->is_ill = ill_for_two_minutes;
-    run(shop, 0, 2 * MINUTE);
+    shop_run(shop, 0, 2 * MINUTE);
     assert_int_equal(shop->dead, 0);
-    run(shop, 2 * MINUTE, 4 * MINUTE);
+    shop_run(shop, 2 * MINUTE, 4 * MINUTE);
     assert_int_equal(shop->dead, 1);
-    close_shop(shop);
+    shop_close(shop);
 }
 
 /* --- properties --- */
@@ -383,7 +240,7 @@ static void the_referee_acquits(void **state)
 static void check_sentence(const struct blame_case *before, const struct blame_case *after,
                            enum sentence sentence, enum accused accused, bool proven)
 {
-    assert_true(after->counted >= before->counted && after->counted <= rules.attempts);
+    assert_true(after->counted >= before->counted && after->counted <= shop_rules.attempts);
     assert_true(sentence == SENTENCE_DEAD ||
                 after->counted + after->probes > before->counted + before->probes);
     if (accused == ACCUSED_NOBODY) {
@@ -393,10 +250,10 @@ static void check_sentence(const struct blame_case *before, const struct blame_c
     }
     if (sentence == SENTENCE_DEAD && accused != ACCUSED_EVENT) {
         assert_true(proven);
-        assert_int_equal(after->counted, rules.attempts);
+        assert_int_equal(after->counted, shop_rules.attempts);
     }
     if (sentence == SENTENCE_DEAD && !proven)
-        assert_int_equal(after->counted, rules.attempts);
+        assert_int_equal(after->counted, shop_rules.attempts);
     if (!proven && accused != ACCUSED_EVENT)
         assert_int_equal(sentence, SENTENCE_PROBE);
 }
@@ -429,8 +286,8 @@ static void property(void **state)
             struct blame_case before = head->blame;
             int64_t first = before.failed ? before.first_failed_ms : now;
             bool proven = blame_has_proof(&blame, (uint64_t)m, first, now);
-            enum sentence sentence = blame_on_failure(&blame, &rules, &head->blame, (uint64_t)m,
-                                                      accused, false, now);
+            enum sentence sentence = blame_on_failure(&blame, &shop_rules, &head->blame,
+                                                      (uint64_t)m, accused, false, now);
             check_sentence(&before, &head->blame, sentence, accused, proven);
             if (sentence == SENTENCE_DEAD)
                 *head = (struct head){0};
