@@ -10,6 +10,14 @@ from lib.processes import wait_for
 POISON = {"action": "status", "status": 422, "type": "setup.poison"}
 SIM_RULES = {
     "MTConnect answers 500": {"action": "status", "status": 500},
+    "MTConnect answers 502": {"action": "status", "status": 502},
+    "MTConnect answers 404": {"action": "status", "status": 404},
+    "MTConnect answers 500 on one path": {"action": "status", "status": 500,
+                                          "path": "/api/ext/setup"},
+    "MTConnect answers 500 to most": {"action": "status", "status": 500, "rate": 0.6},
+    "MTConnect answers 403 to a machine": {"action": "status", "status": 403, "machine": "M-001"},
+    "MTConnect takes 20 a second": {"action": "limit", "per_second": 20, "status": 429,
+                                    "retry_after": 1},
     "MTConnect answers 503, Retry-After": {"action": "status", "status": 503, "retry_after": 2},
     "MTConnect answers 401": {"action": "status", "status": 401},
     "MTConnect answers 429": {"action": "status", "status": 429, "retry_after": 1, "rate": 0.5},

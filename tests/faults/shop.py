@@ -7,7 +7,8 @@ import psycopg
 
 from lib.processes import wait_for
 
-POISON_EVERY, ROLLBACK_EVERY = 500, 50
+POISON_EVERY, ROLLBACK_EVERY, ODD_EVERY = 500, 50, 700
+OTHER_PATH_EVERY, LARGE_EVERY, LARGE = 5, 300, 60000
 
 
 class Writer(threading.Thread):
@@ -37,17 +38,22 @@ class Writer(threading.Thread):
     def step(self, n):
         machine = self.machines[n % len(self.machines)]
         poison = self.poison and n % POISON_EVERY == POISON_EVERY // 2
+        odd = self.poison and n % ODD_EVERY == ODD_EVERY // 2  # a time that is none: dead as well
+        kind = "event" if n % OTHER_PATH_EVERY == 0 and not poison else "setup"
+        size = LARGE if n % LARGE_EVERY == LARGE_EVERY // 2 else 0
         try:
             if self.pg is None:
                 self.pg = self.plant.stack.connect(connect_timeout=3, tcp_user_timeout=20000)
                 self.reconnects += 1
             with self.pg.transaction(force_rollback=n % ROLLBACK_EVERY == ROLLBACK_EVERY - 1):
                 key = self.pg.execute(
-                    "SELECT mtc.emit('setup', %s, %s, json_build_object('n', %s::int))",
-                    (machine, "setup.poison" if poison else "setup.started", n)).fetchone()[0]
+                    "SELECT mtc.emit(%s, %s, %s, json_build_object('n', %s::int, 'pad',"
+                    " repeat('x', %s)), occurred_at => %s::timestamptz)",
+                    (kind, machine, "setup.poison" if poison else f"{kind}.started", n, size,
+                     "infinity" if odd else "now")).fetchone()[0]
                 self.pg.execute(
                     "INSERT INTO campaign.done (machine, event_id, poison) VALUES (%s, %s, %s)",
-                    (machine, key, poison))
+                    (machine, key, poison or odd))
         except psycopg.OperationalError:
             # Whether it was committed is in campaign.done. On to the next.
             if self.pg is not None:
