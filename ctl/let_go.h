@@ -9,7 +9,7 @@
 
 /*
  * by: "event", an event id: it must be the first in line of its machine; or "machine", a name: it
- * must have stopped (sender.stop_on_dead). Prints what was done; the exit status.
+ * must have stopped (sender.on_dead). Prints what was done; the exit status.
  */
 int let_go(const struct config *config, bool json, const char *by, const char *name);
 

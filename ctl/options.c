@@ -9,6 +9,8 @@ static json_t *describe(const struct option_spec *spec)
     json_t *told = json_pack("{s:s, s:s, s:s, s:s, s:s}", "section", spec->section, "name",
                              spec->name, "default", spec->default_text, "environment", env,
                              "meaning", spec->help);
+    if (spec->choices)
+        json_object_set_new(told, "choices", json_string(spec->choices));
     if (spec->alias)
         json_object_set_new(told, "alias", json_string(spec->alias));
     if (spec->type == OPTION_INT) {

@@ -75,7 +75,7 @@ int pause_main(const struct config *config, int argc, char **argv)
 static const char resume_help[] =
     "usage: mtcctl resume [--machine NAME] [--json]\n"
     "  Senders that mtcctl pause has stopped go on; with --machine, a machine that has stopped at\n"
-    "  an event that would be dead (sender.stop_on_dead): that one becomes a dead letter.\n";
+    "  an event that would be dead (sender.on_dead): that one becomes a dead letter.\n";
 
 /* -1 to go on, or the exit status. */
 static int parse_resume(int argc, char **argv, const char **machine, bool *json)

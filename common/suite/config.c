@@ -74,6 +74,17 @@ static bool set_list(struct config *config, const struct option_spec *spec, cons
     return true;
 }
 
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t len = strlen(text);
+    for (const char *at = choices; at; at = strchr(at, '|')) {
+        at += *at == '|';
+        if (len && strncmp(at, text, len) == 0 && (at[len] == '|' || at[len] == '\0'))
+            return true;
+    }
+    return false;
+}
+
 static bool set_text(struct config *config, const struct option_spec *spec, const char *text,
                      const struct origin *origin, const struct failure *failure)
 {
@@ -83,11 +94,9 @@ static bool set_text(struct config *config, const struct option_spec *spec, cons
     if ((spec->flags & OPTION_PATH) && *text && *text != '/')
         return fail(failure, "%s: %s.%s is \"%s\", which does not begin with \"/\"", origin->text,
                     spec->section, spec->name, text);
-    enum log_level level;
-    if (strcmp(spec->section, "log") == 0 && strcmp(spec->name, "level") == 0 &&
-        !log_level_parse(text, &level))
-        return fail(failure, "%s: log.level is \"%s\", not debug, info, warn or error",
-                    origin->text, text);
+    if (spec->choices && !is_choice(spec->choices, text))
+        return fail(failure, "%s: %s.%s is \"%s\", not one of %s", origin->text, spec->section,
+                    spec->name, text, spec->choices);
     char **slot = member(config, spec);
     free(*slot);
     *slot = xstrdup(text);

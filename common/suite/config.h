@@ -26,12 +26,14 @@ enum { OPTION_URL = 1, OPTION_REQUIRED = 2, OPTION_PATH = 4 };
 enum option_type { OPTION_TEXT, OPTION_INT, OPTION_FLAG, OPTION_LIST };
 
 struct config {
-#define OPT_TEXT(section, name, ...) char *section##_##name;
-#define OPT_INT(section, name, ...)  int64_t section##_##name;
-#define OPT_FLAG(section, name, ...) bool section##_##name;
-#define OPT_LIST(section, name, ...) struct config_list section##_##name;
+#define OPT_TEXT(section, name, ...)   char *section##_##name;
+#define OPT_CHOICE(section, name, ...) char *section##_##name;
+#define OPT_INT(section, name, ...)    int64_t section##_##name;
+#define OPT_FLAG(section, name, ...)   bool section##_##name;
+#define OPT_LIST(section, name, ...)   struct config_list section##_##name;
 #include "suite/options.def"
 #undef OPT_TEXT
+#undef OPT_CHOICE
 #undef OPT_INT
 #undef OPT_FLAG
 #undef OPT_LIST
@@ -45,7 +47,8 @@ struct option_spec {
     int64_t min, max;         /* OPTION_INT */
     const char *unit;         /* OPTION_INT */
     unsigned flags;
-    const char *alias; /* second environment name, or NULL */
+    const char *choices; /* OPTION_TEXT: words with '|' between, of which it must be one; or NULL */
+    const char *alias;   /* second environment name, or NULL */
     const char *help;
 };
 

@@ -16,6 +16,15 @@ const struct option_spec option_specs[] = {
      .flags = (flags_),                                                                            \
      .alias = (alias_),                                                                            \
      .help = (help_)},
+#define OPT_CHOICE(s, n, def, choices_, alias_, help_)                                             \
+    {.section = #s,                                                                                \
+     .name = #n,                                                                                   \
+     .type = OPTION_TEXT,                                                                          \
+     .offset = offsetof(struct config, s##_##n),                                                   \
+     .default_text = (def),                                                                        \
+     .choices = (choices_),                                                                        \
+     .alias = (alias_),                                                                            \
+     .help = (help_)},
 #define OPT_INT(s, n, def, min_, max_, unit_, alias_, help_)                                       \
     {.section = #s,                                                                                \
      .name = #n,                                                                                   \
@@ -99,6 +108,8 @@ static void print_facts(const struct option_spec *spec, FILE *out)
                  spec->unit);
     if (spec->alias)
         snprintf(alias, sizeof alias, " or `%s`", spec->alias);
+    if (spec->choices)
+        snprintf(range, sizeof range, " (%s)", spec->choices);
     snprintf(facts, sizeof facts, "%s%s; default `%s`; environment `%s`%s", type_name(spec->type),
              range, spec->default_text[0] ? spec->default_text : "\"\"", env, alias);
     print_paragraph(out, facts);

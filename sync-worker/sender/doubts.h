@@ -6,7 +6,7 @@
  * "probes", "stopped"; and "more", how many others there are.
  *
  * The order is {"let_go": {"event": ID}} or {"let_go": {"machine": NAME}}: the event, which must be
- * the first in line of its machine, or the one a machine has stopped at (sender.stop_on_dead), is
+ * the first in line of its machine, or the one a machine has stopped at (sender.on_dead), is
  * dead.
  */
 #ifndef MTC_DOUBTS_H

@@ -3,6 +3,8 @@
 #include "version.h"
 #include "suite/settings.h"
 
+#include <string.h>
+
 static bool make_connections(struct parts *parts, const struct parts_events *events, void *arg,
                              char *error, size_t error_size)
 {
@@ -88,7 +90,7 @@ static struct judge *make_judge(struct parts *parts, const struct parts_events *
         .rules = {.attempts = config->sender_retry_delays_s.count + 1,
                   .sacrifice_ms = config->sender_sacrifice_s * 1000,
                   .unproven_ms = config->sender_unproven_max_s * 1000},
-        .stop_on_dead = config->sender_stop_on_dead,
+        .stop_on_dead = strcmp(config->sender_on_dead, "stop") == 0,
         .metrics = &parts->metrics};
     return judge_new(&settings, &events->judge, arg);
 }

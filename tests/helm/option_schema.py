@@ -17,7 +17,6 @@ OWN = {"amqp.url", "postgres.conninfo", "redis.url", "mtconnect.base_url", "topo
        "worker.name", "scheduler.period_s", "receiver.use_webhook", "receiver.public_url",
        "ctl.programs", "ctl.management_url"}
 OWN_NAME = re.compile(r"_file$|listen$")
-LEVELS = ["debug", "info", "warn", "error"]
 
 
 def is_own(option):
@@ -34,8 +33,8 @@ def schema_of(option):
         return {**told, "type": "string", "pattern": "^[0-9]+(,[0-9]+)*$"}
     if option["name"].endswith("_path"):
         return {**told, "type": "string", "pattern": "^(/.*)?$"}
-    if option["name"] == "level":
-        return {**told, "enum": LEVELS}
+    if "choices" in option:
+        return {**told, "enum": option["choices"].split("|")}
     raise ValueError(f"{option['section']}.{option['name']}: of what type is it?")
 
 

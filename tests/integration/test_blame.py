@@ -230,9 +230,9 @@ def test_what_waits_is_seen_and_can_be_let_go(make_stack):
 
 
 def test_a_machine_stops_where_order_matters_more(make_stack):
-    """stop_on_dead: nothing overtakes the event that would be dead, also over a restart, until an
+    """on_dead = stop: nothing overtakes the event that would be dead, also over a restart, until an
     operator says so."""
-    stack = make_stack(sender__stop_on_dead="true", **QUICK_RETRIES, **QUICK)
+    stack = make_stack(sender__on_dead='"stop"', **QUICK_RETRIES, **QUICK)
     stack.sim.faults({"action": "status", "status": 422, "type": "setup.poison"})
     sender = run_programs(stack)
     stack.emit("SR-26", "setup.poison")

@@ -33,6 +33,8 @@ def test_help_version_and_wrong_options(program):
     ("sender: { prefetch = \"many\"; };", ":1: sender.prefetch wants a whole number"),
     ("log: { level = 7; };", ":1: log.level wants text in quotes"),
     ("log: { level = \"loud\"; };", ':1: log.level is "loud"'),
+    ("sender: { on_dead = \"\"; };", ':1: sender.on_dead is "", not one of skip|stop'),
+    ("sender: { on_dead = \"stopp\"; };", ':1: sender.on_dead is "stopp", not one of'),
     ("sender: { retry_delays_s = \"1,x\"; };", ":1: sender.retry_delays_s is"),
     ("sender: { prefetch = 1;\n prefetch = 2; };", ":2: duplicate setting name"),
     ("sender: {", ":"),
