@@ -14,33 +14,54 @@ void blame_free(struct blame *blame)
 
 /* --- evidence --- */
 
-static const struct witness *witness_at(const struct blame *blame, size_t age)
+struct question { /* put to the witnesses */
+    int64_t since_ms, now_ms;
+    bool but_one; /* all but this machine's */
+    uint64_t machine;
+    bool trusts_others; /* what other senders took is heard, too */
+};
+
+static bool is_heard(const struct witness *witness, const struct question *question)
 {
-    return &blame->witnesses[(blame->next + BLAME_WITNESSES - 1 - age) % BLAME_WITNESSES];
+    return question->now_ms - witness->ended_ms <= BLAME_PROOF_MS &&
+           witness->began_ms >= question->since_ms &&
+           !(question->but_one && witness->machine == question->machine) &&
+           (question->trusts_others || !witness->foreign || !witness->taken);
 }
 
-/* Of those who began after `since_ms`, but for `machine`: was one taken, and hardly any not? */
-static bool testify(const struct blame *blame, const uint64_t *but, int64_t since_ms,
-                    int64_t now_ms)
+/* Was one taken, and hardly any not? */
+static bool testify(const struct blame *blame, const struct question *question)
 {
     int taken = 0, failed = 0;
-    for (size_t age = 0; age < blame->count; age++) {
-        const struct witness *witness = witness_at(blame, age);
-        if (now_ms - witness->ended_ms > BLAME_PROOF_MS || witness->began_ms < since_ms ||
-            (but && witness->machine == *but))
-            continue;
-        if (witness->taken)
-            taken++;
-        else
-            failed++;
+    for (size_t i = 0; i < blame->count; i++) {
+        const struct witness *witness = &blame->witnesses[i];
+        if (is_heard(witness, question)) {
+            taken += witness->taken;
+            failed += !witness->taken;
+        }
     }
     return taken && failed * BLAME_FAILED_MOST <= taken + failed;
 }
 
-bool blame_has_proof(const struct blame *blame, uint64_t machine, int64_t first_failed_ms,
+bool blame_has_proof(const struct blame *blame, const struct blame_case *event, uint64_t machine,
                      int64_t now_ms)
 {
-    return testify(blame, &machine, first_failed_ms, now_ms);
+    struct question question = {.since_ms = event->first_failed_ms,
+                                .now_ms = now_ms,
+                                .but_one = true,
+                                .machine = machine,
+                                .trusts_others = blame->taken_here &&
+                                                 event->last != ACCUSED_DESTINATION};
+    return testify(blame, &question);
+}
+
+/* A death was no part of a row if the route has been well since. */
+static void end_row(struct blame *blame, int64_t now_ms)
+{
+    struct question question = {
+        .since_ms = blame->last_death_ms, .now_ms = now_ms, .trusts_others = true};
+    if (testify(blame, &question))
+        blame->row_count = 0;
 }
 
 void blame_hear(struct blame *blame, const struct witness *witness)
@@ -51,9 +72,8 @@ void blame_hear(struct blame *blame, const struct witness *witness)
     blame->next = (blame->next + 1) % BLAME_WITNESSES;
     if (blame->count < BLAME_WITNESSES)
         blame->count++;
-    if (blame->row_count && witness->taken &&
-        testify(blame, NULL, blame->last_death_ms, witness->ended_ms))
-        blame->row_count = 0;
+    if (blame->row_count && witness->taken)
+        end_row(blame, witness->ended_ms);
 }
 
 /* --- deaths in rows --- */
@@ -88,6 +108,7 @@ static struct machine_deaths *begin_deaths(struct blame *blame, uint64_t machine
 
 void blame_on_taken(struct blame *blame, uint64_t machine)
 {
+    blame->taken_here = true;
     struct machine_deaths *deaths = blame->machine_count ? find_deaths(blame, machine) : NULL;
     if (deaths)
         *deaths = blame->machines[--blame->machine_count];
@@ -132,7 +153,7 @@ static bool is_proven(const struct blame *blame, const struct blame_rules *rules
                       const struct blame_case *event, uint64_t machine, int64_t now_ms)
 {
     return (rules->unproven_ms && now_ms - event->first_failed_ms >= rules->unproven_ms) ||
-           blame_has_proof(blame, machine, event->first_failed_ms, now_ms);
+           blame_has_proof(blame, event, machine, now_ms);
 }
 
 static enum sentence probe(struct blame_case *event)
@@ -148,6 +169,7 @@ enum sentence blame_on_failure(struct blame *blame, const struct blame_rules *ru
     if (accused == ACCUSED_NOBODY)
         return probe(event);
     begin_case(event, now_ms);
+    event->last = accused;
     bool proven = is_proven(blame, rules, event, machine, now_ms);
     if (acquitted || (accused != ACCUSED_EVENT && !proven))
         return probe(event);

@@ -12,6 +12,11 @@
  * machine went out after it, at its first attempt, and was taken; and of all such first attempts at
  * most one in BLAME_FAILED_MOST failed. Proof is good for BLAME_PROOF_MS.
  *
+ * What another sender has seen testifies as well, but not to everything: that it reaches MTConnect
+ * does not mean that we do. So its successes are no proof for a failure that accuses the
+ * destination, which may be our network, our key or our proxy; nor for any, until something of ours
+ * has been taken on the route, for our address may be wrong.
+ *
  * A failure
  *   - that accuses the event counts always: with proof the second such answer is final, without it
  *     the last of `attempts` counted failures;
@@ -48,6 +53,7 @@ struct witness {
     uint64_t machine; /* its fingerprint */
     int64_t began_ms, ended_ms;
     bool taken;
+    bool foreign; /* another sender saw it */
 };
 
 struct machine_deaths {
@@ -59,6 +65,7 @@ struct machine_deaths {
 struct blame {
     struct witness *witnesses; /* a ring, made with the first */
     size_t count, next;
+    bool taken_here; /* something of ours, ever */
 
     uint64_t row[BLAME_ROW]; /* machines with deaths and no proof between */
     int row_count;
@@ -76,11 +83,12 @@ struct blame_rules {
 
 /* What is known of one event; zeroed for a new one. */
 struct blame_case {
-    int64_t first_failed_ms; /* valid if `failed` */
     bool failed;
-    int counted; /* failures that counted */
-    int accused; /* of them those that accused the event itself */
-    int probes;  /* failures that did not count */
+    int64_t first_failed_ms; /* valid if it has, as is the next */
+    enum accused last;       /* whom its last failure accused */
+    int counted;             /* failures that counted */
+    int accused;             /* of them those that accused the event itself */
+    int probes;              /* failures that did not count */
 };
 
 enum sentence {
@@ -95,8 +103,8 @@ void blame_free(struct blame *blame);
 /* The first attempt of an event has ended, well or not. */
 void blame_hear(struct blame *blame, const struct witness *witness);
 
-/* Is there proof, at this time, against an event of this machine that has failed first then? */
-bool blame_has_proof(const struct blame *blame, uint64_t machine, int64_t first_failed_ms,
+/* Is there proof, at this time, against an event of this machine that has failed? */
+bool blame_has_proof(const struct blame *blame, const struct blame_case *event, uint64_t machine,
                      int64_t now_ms);
 
 /*

@@ -151,7 +151,8 @@ static bool take_seen(struct route *route, const char *seen, int64_t written_ms)
         struct witness witness = {.machine = machine,
                                   .began_ms = written_ms - (int64_t)began,
                                   .ended_ms = written_ms - (int64_t)ended,
-                                  .taken = taken == 1};
+                                  .taken = taken == 1,
+                                  .foreign = true};
         blame_hear(&route->blame, &witness);
         any = true;
     }

@@ -212,8 +212,7 @@ static bool is_proven(const struct lane *lane, const void *arg)
     const struct held *head = lane->first;
     return head->blame.counted < wake->attempts &&
            wake->now_ms - head->failed_ms >= wake->least_ms &&
-           blame_has_proof(&lane->route->blame, lane->fingerprint, head->blame.first_failed_ms,
-                           wake->now_ms);
+           blame_has_proof(&lane->route->blame, &head->blame, lane->fingerprint, wake->now_ms);
 }
 
 static void on_wake(void *arg)

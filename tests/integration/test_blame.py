@@ -157,6 +157,24 @@ def test_senders_share_their_evidence(make_stack):
     assert stack.wait_settled() == {"delivered": 1, "dead": 1}
 
 
+def test_anothers_success_does_not_prove_our_key(make_stack):
+    """This sender alone is refused, all others are taken: it is its key, or its network."""
+    stack = make_stack(**QUICK_RETRIES, **QUICK)
+    sender = run_programs(stack)
+    stack.emit("SR-26")
+    stack.wait_settled()
+    stack.sim.faults({"action": "status", "status": 401})
+    stack.emit("SR-26")
+    wait_for(lambda: sender.metrics()["mtc_sender_probes_total"] >= 1, 30, "it is refused")
+    for n in range(30):
+        keys(stack).xadd("mtc:evidence:/api/ext/setup", {"worker": "another",
+                                                         "seen": f"{n}a:0:0:1"})
+    before = requests(stack)
+    wait_for(lambda: requests(stack) >= before + 10, 60, "many probes")
+    stack.sim.faults()
+    assert stack.wait_settled() == {"delivered": 2}
+
+
 def test_without_redis_evidence_is_each_senders_own(make_stack):
     stack = make_stack(redis__url='""', sender__retry_delays_s='"0.5,0.5,0.5,0.5"', **QUICK)
     stack.sim.faults({"action": "status", "status": 500, "type": "setup.poison"})

@@ -16,7 +16,7 @@ static void wake(struct shop *shop, int64_t now_ms)
         struct head *head = &shop->heads[m];
         if (head->there && head->doubted && head->blame.counted < shop->rules.attempts &&
             now_ms - head->failed_ms >= delays[0] &&
-            blame_has_proof(&shop->blame, (uint64_t)m, head->blame.first_failed_ms, now_ms))
+            blame_has_proof(&shop->blame, &head->blame, (uint64_t)m, now_ms))
             head->due_ms = now_ms;
     }
 }

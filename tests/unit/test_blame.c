@@ -233,6 +233,32 @@ static void the_referee_acquits(void **state)
     shop_close(shop);
 }
 
+/* --- other senders --- */
+
+/* They reach MTConnect; whether we do is another matter. */
+static void what_others_see_is_no_proof_of_our_own_way_there(void **state)
+{
+    (void)state;
+    struct blame blame = {0};
+    struct witness theirs = {
+        .machine = 9, .began_ms = 100, .ended_ms = 101, .taken = true, .foreign = true};
+    struct blame_case destination = {
+        .failed = true, .first_failed_ms = 50, .last = ACCUSED_DESTINATION};
+    struct blame_case unclear = {.failed = true, .first_failed_ms = 50, .last = ACCUSED_UNCLEAR};
+    blame_hear(&blame, &theirs);
+    assert_false(blame_has_proof(&blame, &unclear, 1, 200)); /* our address may be wrong */
+    blame_on_taken(&blame, 1);
+    assert_true(blame_has_proof(&blame, &unclear, 1, 200));
+    assert_false(blame_has_proof(&blame, &destination, 1, 200));
+    struct witness ours = {.machine = 8, .began_ms = 102, .ended_ms = 103, .taken = true};
+    blame_hear(&blame, &ours);
+    assert_true(blame_has_proof(&blame, &destination, 1, 200));
+    theirs.taken = false; /* what they failed with is heard in any case */
+    blame_hear(&blame, &theirs);
+    assert_false(blame_has_proof(&blame, &destination, 1, 200));
+    blame_free(&blame);
+}
+
 /* --- properties --- */
 
 /* Whatever the world does: no death without proof but of what was refused as such, none before its
@@ -284,8 +310,10 @@ static void property(void **state)
                 continue;
             }
             struct blame_case before = head->blame;
-            int64_t first = before.failed ? before.first_failed_ms : now;
-            bool proven = blame_has_proof(&blame, (uint64_t)m, first, now);
+            struct blame_case met = before; /* as it is when it is judged */
+            met.first_failed_ms = before.failed ? before.first_failed_ms : now;
+            met.last = accused;
+            bool proven = blame_has_proof(&blame, &met, (uint64_t)m, now);
             enum sentence sentence = blame_on_failure(&blame, &shop_rules, &head->blame,
                                                       (uint64_t)m, accused, false, now);
             check_sentence(&before, &head->blame, sentence, accused, proven);
@@ -316,9 +344,11 @@ static void memory_is_bounded_whoever_dies(void **state)
         blame_hear(&blame, &witness);
     }
     assert_int_equal(blame.count, BLAME_WITNESSES);
-    assert_true(blame_has_proof(&blame, 2, 3 * BLAME_WITNESSES - 1, 3 * BLAME_WITNESSES));
-    assert_false(blame_has_proof(&blame, 1, 0, 3 * BLAME_WITNESSES));
-    assert_false(blame_has_proof(&blame, 2, 0, 4 * BLAME_WITNESSES + BLAME_PROOF_MS));
+    struct blame_case late = {.failed = true, .first_failed_ms = 3 * BLAME_WITNESSES - 1};
+    struct blame_case early = {.failed = true};
+    assert_true(blame_has_proof(&blame, &late, 2, 3 * BLAME_WITNESSES));
+    assert_false(blame_has_proof(&blame, &early, 1, 3 * BLAME_WITNESSES));
+    assert_false(blame_has_proof(&blame, &early, 2, 4 * BLAME_WITNESSES + BLAME_PROOF_MS));
     blame_free(&blame);
 }
 
@@ -336,6 +366,7 @@ int main(void)
         cmocka_unit_test(a_name_nobody_knows_costs_its_machine_three_then_one_in_a_while),
         cmocka_unit_test(unproven_for_long_counts_where_that_is_wished),
         cmocka_unit_test(the_referee_acquits),
+        cmocka_unit_test(what_others_see_is_no_proof_of_our_own_way_there),
         cmocka_unit_test(property),
         cmocka_unit_test(memory_is_bounded_whoever_dies),
     };
