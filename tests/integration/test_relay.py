@@ -56,8 +56,8 @@ def test_notify_only_while_asleep(stack):
             return pg.execute("SELECT asleep_until < now() FROM mtc.relay").fetchone()[0]
     assert awake() is False
     # It takes one second of many small reads, which a slow machine doesn't give at once.
-    writers = Writers(stack, add_machines(stack, 8), 90000, threads=4, rate=1500).start()
-    wait_for(awake, 60, "a busy relay reads by itself")
+    writers = Writers(stack, add_machines(stack, 8), 10 ** 9, threads=4, rate=1500).start()
+    wait_for(awake, 240, "a busy relay reads by itself")
     writers.stop()
     writers.join()
     stack.wait_settled()
