@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAKE_AFTER_MS 50 /* so that a flow of successes is one look at the doubted heads */
+#define WAKE_AFTER_MS 200 /* so that a flow of successes is one look at the doubted heads */
 
 struct judge {
     struct judge_settings settings;

@@ -142,7 +142,8 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
     parts->settle = make_settle(parts, events, arg);
     parts->evidence = make_evidence(parts, events, arg);
     if (*config->mtconnect_health_path)
-        parts->referee = referee_new(parts->mtconnect, config->mtconnect_health_path);
+        parts->referee = referee_new(parts->mtconnect, config->mtconnect_health_path,
+                                     events->judge.on_ready, arg);
     parts->judge = make_judge(parts, events, arg);
     parts->attempts = make_attempts(parts);
     parts->pause_watch = pause_watch_new(service->loop, parts->publisher, events->on_pause_known,

@@ -13,6 +13,8 @@
 struct referee {
     struct mtconnect *mtconnect;
     const char *path;
+    void (*on_answered)(void *arg);
+    void *arg;
     bool asking, answered, complained;
     int64_t asked_ms, answered_ms;
     enum referee_word word;
@@ -58,6 +60,7 @@ static void on_answer(const struct http_result *result, void *arg)
                  LF_S("path", referee->path), LF_I("status", result->status));
         referee->complained = true;
     }
+    referee->on_answered(referee->arg);
 }
 
 static void ask(struct referee *referee, int64_t now_ms)
@@ -77,11 +80,14 @@ bool referee_lets_count(struct referee *referee, int64_t now_ms)
     return fresh && referee->word != REFEREE_ILL;
 }
 
-struct referee *referee_new(struct mtconnect *mtconnect, const char *path)
+struct referee *referee_new(struct mtconnect *mtconnect, const char *path,
+                            void (*on_answered)(void *arg), void *arg)
 {
     struct referee *referee = xcalloc(1, sizeof *referee);
     referee->mtconnect = mtconnect;
     referee->path = path;
+    referee->on_answered = on_answered;
+    referee->arg = arg;
     return referee;
 }
 

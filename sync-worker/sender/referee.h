@@ -24,8 +24,9 @@
 
 struct referee;
 
-/* Both are borrowed. */
-struct referee *referee_new(struct mtconnect *mtconnect, const char *path);
+/* Borrowed. on_answered: a connection is free again. */
+struct referee *referee_new(struct mtconnect *mtconnect, const char *path,
+                            void (*on_answered)(void *arg), void *arg);
 /* After mtconnect, whose answers come here. NULL is fine. */
 void referee_free(struct referee *referee);
 

@@ -33,12 +33,14 @@ static void on_unreadable(struct held *held, const amqp_basic_properties_t *prop
 static void on_delivered(struct held *held, bool skipped, void *arg)
 {
     struct parts *parts = arg;
+    suspect_forget(parts->redis, held);
     settle_delivered(parts->settle, held, skipped);
 }
 
 static void on_dead(struct held *held, void *arg)
 {
     struct parts *parts = arg;
+    suspect_forget(parts->redis, held);
     settle_dead(parts->settle, held);
 }
 

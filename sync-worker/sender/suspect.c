@@ -35,6 +35,14 @@ void suspect_write(struct redis_conn *redis, const struct held *held)
         redis_conn_command(redis, 5, words, on_written, NULL);
 }
 
+void suspect_forget(struct redis_conn *redis, const struct held *held)
+{
+    char key[KEY_BYTES];
+    const char *words[] = {"DEL", key_of(held, key)};
+    if (redis && held->blame.failed)
+        redis_conn_command(redis, 2, words, on_written, NULL);
+}
+
 bool suspect_look_up(struct redis_conn *redis, const struct held *held, redis_done done, void *arg)
 {
     char key[KEY_BYTES];

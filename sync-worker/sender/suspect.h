@@ -20,6 +20,9 @@
 /* `redis` may be NULL: nothing is kept. */
 void suspect_write(struct redis_conn *redis, const struct held *held);
 
+/* Its fate is known: one that is put back begins anew. */
+void suspect_forget(struct redis_conn *redis, const struct held *held);
+
 /* Asks for it; done is called once. False if Redis can't be asked. */
 bool suspect_look_up(struct redis_conn *redis, const struct held *held, redis_done done, void *arg);
 

@@ -222,6 +222,19 @@ def test_the_referee_acquits(make_stack):
     check_all_arrived(stack, dead=1)
 
 
+def test_the_referee_shares_the_only_connection(make_stack):
+    """Its answer frees it for an event that found none; nothing else would wake that one."""
+    stack = make_stack(mtconnect__connections=1, mtconnect__health_path='"/api/ext/health"',
+                       sender__retry_delays_s='"600"', **QUICK)
+    stack.sim.faults({"action": "status", "status": 422, "type": "setup.poison"},
+                     {"action": "delay", "ms": 2500, "path": "/api/ext/health"})
+    run_programs(stack)
+    stack.emit("SR-26", "setup.poison")
+    wait_for(lambda: stack.sim.record(), 20, "it has failed, and the referee is asked")
+    stack.emit("SR-25")
+    wait_for(lambda: stack.states().get("delivered") == 1, 30, "the other's is delivered")
+
+
 def test_what_waits_is_seen_and_can_be_let_go(make_stack):
     """status and doctor name the machine, its event, since when and the last answer; skip makes a
     dead letter of it, and those behind it go on."""

@@ -142,6 +142,7 @@ def test_a_requeued_event_that_dies_again_is_dead_again(make_stack):
     stack.ctl("dead", "requeue", "--id", key)
     wait_for(lambda: asked(stack, "events", "--id", key)[0]["status"] == 422, 20,
              "dead of something else")
+    assert len([row for row in stack.sim.record() if row["key"] == key]) == 10  # five each time
     assert len(asked(stack, "dead", "list")) == 1 and "accounted for" in stack.ctl("audit")
 
 
