@@ -117,9 +117,14 @@ void turns_later(struct turn *turn, int64_t pause_ms)
     turns->waiting++;
 }
 
+/* In ASCII: it may quote MTConnect, and a database may have another encoding. */
 void turns_fail(struct turn *turn, const char *why)
 {
     turn->failure = xstrdup(why);
+    for (char *at = turn->failure; *at; at++) {
+        if (*at < ' ' || *at > '~')
+            *at = '?';
+    }
     turn->turns->failed++;
 }
 
