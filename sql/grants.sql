@@ -26,7 +26,9 @@ BEGIN
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.oldest_waiting()'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
                    ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'),
-                   ('mtc.apply_cycle_times(jsonb)', 'mtc.try_mirror(integer[])'))
+                   ('mtc.apply_cycle_times(jsonb)', 'mtc.try_mirror(integer[])'),
+                   ('mtc.finish_cycle_run(jsonb, double precision, text, integer, integer, integer,
+                                          jsonb)', 'mtc.unconfirmed()'))
                AS f (older, later)
                JOIN pg_proc p ON p.oid = to_regprocedure(f.older)
                CROSS JOIN LATERAL aclexplode(p.proacl) AS a

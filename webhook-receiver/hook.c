@@ -112,8 +112,7 @@ static bool send_to_broker(struct hook *hook)
         publisher_waiting(publisher) >= hook->shared->settings.pending_max)
         return false;
     char text[HOOK_BODY_TEXT];
-    int64_t observed_us = hook->body.observed_us ? hook->body.observed_us : hook->lease.first_us;
-    size_t len = hook_body_write(&hook->body, observed_us, text);
+    size_t len = hook_body_write(&hook->body, hook->lease.first_us, text);
     struct envelope envelope = {
         .event_id = hook->key, .kind = "cycle-time", .traceparent = hook->traceparent};
     struct envelope_properties message;

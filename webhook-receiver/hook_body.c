@@ -154,15 +154,18 @@ static void quote(const char *name, char out[2 * MACHINE_NAME_MAX + 3])
     *out = '\0';
 }
 
-size_t hook_body_write(const struct hook_body *body, int64_t observed_us, char out[HOOK_BODY_TEXT])
+size_t hook_body_write(const struct hook_body *body, int64_t arrived_us, char out[HOOK_BODY_TEXT])
 {
-    char machine[2 * MACHINE_NAME_MAX + 3], when[UTC_TEXT];
+    char machine[2 * MACHINE_NAME_MAX + 3], observed[UTC_TEXT], arrived[UTC_TEXT];
+    bool dated = body->observed_us != 0;
     if (body->machine_id)
         snprintf(machine, sizeof machine, "%d", body->machine_id);
     else
         quote(body->machine, machine);
-    return (size_t)snprintf(
-        out, HOOK_BODY_TEXT,
-        "{\"machine\":%s,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"webhook\"}",
-        machine, body->cycle_time_s, utc_format_us(observed_us, when));
+    return (size_t)snprintf(out, HOOK_BODY_TEXT,
+                            "{\"machine\":%s,\"cycle_time\":%.3f,\"observed_at\":\"%s\","
+                            "\"dated\":%s,\"arrived_at\":\"%s\",\"source\":\"webhook\"}",
+                            machine, body->cycle_time_s,
+                            utc_format_us(dated ? body->observed_us : arrived_us, observed),
+                            dated ? "true" : "false", utc_format_us(arrived_us, arrived));
 }

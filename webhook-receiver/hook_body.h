@@ -11,10 +11,12 @@
  * It goes to mtc.cycle-times, where the scheduler takes it, as
  *
  *   {"machine": 12 or "SR-26", "cycle_time": 298.200,
- *    "observed_at": "2025-12-28T12:12:33.000000Z", "source": "webhook"}
+ *    "observed_at": "2025-12-28T12:12:33.000000Z", "dated": true,
+ *    "arrived_at": "2025-12-28T12:12:34.567890Z", "source": "webhook"}
  *
- * on one line and without spaces. The machine is a number unless PostgreSQL could not say which it
- * is; the scheduler then asks.
+ * on one line and without spaces. arrived_at is our time, when the key came first; observed_at is
+ * MTConnect's if it told one (dated), else ours again; the two clocks are never compared. The
+ * machine is a number unless PostgreSQL could not say which it is; the scheduler then asks.
  */
 #ifndef MTC_HOOK_BODY_H
 #define MTC_HOOK_BODY_H
@@ -44,7 +46,7 @@ struct hook_rules {
 bool hook_body_read(const char *body, size_t len, const struct hook_rules *rules,
                     struct hook_body *out, struct problem *problem);
 
-/* observed_us stands in for body->observed_us, which need not be known. Returns the length. */
-size_t hook_body_write(const struct hook_body *body, int64_t observed_us, char out[HOOK_BODY_TEXT]);
+/* Returns the length. */
+size_t hook_body_write(const struct hook_body *body, int64_t arrived_us, char out[HOOK_BODY_TEXT]);
 
 #endif

@@ -10,8 +10,7 @@
  * The record is a hash at mtc:hook:<key>, kept for receiver.key_ttl_s after its last change: fp
  * (SHA-256 of the body), state, until (ms, by the clock of Redis), token (of the lease), at
  * (microseconds: when the key came first). `at` survives everything: a request that was published
- * and not seen to be is published again with the same time of observation, and PostgreSQL applies
- * an observation once.
+ * and not seen to be is published again with the same time of arrival, and is applied once.
  *
  * A key counts as done only after the broker's confirm. Draft of the header:
  * https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/

@@ -27,7 +27,7 @@ struct consumer;
 struct delivery {
     char *body; /* NUL-terminated besides */
     size_t len;
-    int64_t note[2]; /* the owner's; zero at arrival */
+    int64_t note[3]; /* the owner's; zero at arrival */
     struct delivery *next;
     uint64_t tag; /* the consumer's */
 };

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/xalloc.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,13 +21,16 @@ void batch_add_text(struct batch *batch, const char *text, size_t len)
     batch->count++;
 }
 
-void batch_add(struct batch *batch, int machine_id, double seconds, int64_t observed_us)
+void batch_add(struct batch *batch, const struct finding *finding)
 {
-    char text[160], when[UTC_TEXT];
-    int len = snprintf(
-        text, sizeof text,
-        "{\"machine\":%d,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"source\":\"pull\"}",
-        machine_id, seconds, utc_format_us(observed_us, when));
+    char text[256], observed[UTC_TEXT], asked[UTC_TEXT];
+    bool dated = finding->observed_us != 0;
+    int len = snprintf(text, sizeof text,
+                       "{\"machine\":%d,\"cycle_time\":%.3f,\"observed_at\":\"%s\",\"dated\":%s,"
+                       "\"arrived_at\":\"%s\",\"source\":\"pull\"}",
+                       finding->machine_id, finding->seconds,
+                       utc_format_us(dated ? finding->observed_us : finding->asked_us, observed),
+                       dated ? "true" : "false", utc_format_us(finding->asked_us, asked));
     batch_add_text(batch, text, (size_t)len);
 }
 

@@ -16,7 +16,14 @@ struct batch { /* zeroed is empty; text is NULL or an open array, see batch_clos
     int count;
 };
 
-void batch_add(struct batch *batch, int machine_id, double seconds, int64_t observed_us);
+struct finding { /* of a pull */
+    int machine_id;
+    double seconds;
+    int64_t observed_us; /* by MTConnect's clock; 0: it does not say */
+    int64_t asked_us;    /* by ours */
+};
+
+void batch_add(struct batch *batch, const struct finding *finding);
 
 /* One that is JSON already. */
 void batch_add_text(struct batch *batch, const char *text, size_t len);

@@ -56,6 +56,32 @@ struct machine_name *cycle_sql_read_machines(const PGresult *rows, int *count)
     return machines;
 }
 
+void cycle_sql_list_unconfirmed(struct election *election, pg_done done, void *arg)
+{
+    election_query(election, "SELECT machine_id FROM mtc.unconfirmed()", 0, NULL, done, arg);
+}
+
+int cycle_sql_read_id(const PGresult *rows, int row)
+{
+    return number(rows, row, 0);
+}
+
+void cycle_sql_name_machines(struct election *election, const int *machine_ids, int count,
+                             pg_done done, void *arg)
+{
+    size_t room = (size_t)count * 12 + 3, len = 0;
+    char *ids = xmalloc(room);
+    for (int i = 0; i < count; i++)
+        len += (size_t)snprintf(ids + len, room - len, "%c%d", i ? ',' : '{', machine_ids[i]);
+    snprintf(ids + len, room - len, "}");
+    const char *values[] = {ids};
+    election_query(election,
+                   "SELECT DISTINCT ON (machine_id) machine_id, machine FROM mtc.machine"
+                   " WHERE machine_id = ANY ($1::integer[]) ORDER BY machine_id",
+                   1, values, done, arg);
+    free(ids);
+}
+
 void cycle_sql_apply(struct election *election, struct batch *batch, pg_done done, void *arg)
 {
     const char *values[] = {batch_close(batch)};
@@ -83,6 +109,8 @@ struct cycle_applied cycle_sql_read_applied(const PGresult *rows)
     struct cycle_applied applied = {
         .changed = number(rows, 0, 0), .same = number(rows, 0, 1), .older = number(rows, 0, 2)};
     applied.unknown_count = read_array(PQgetvalue(rows, 0, 3), applied.unknown, BATCH_HOOKS_MAX);
+    if (PQnfields(rows) > 4)
+        applied.named_count = read_array(PQgetvalue(rows, 0, 4), applied.named, BATCH_HOOKS_MAX);
     return applied;
 }
 

@@ -5,6 +5,8 @@
  *   mtc.active_machine       whom to ask
  *   mtc.apply_cycle_times()  observations, of a pull or from web-hooks; telling them twice changes
  *                            nothing
+ *   mtc.unconfirmed()        machines whose web-hooks MTConnect has not confirmed
+ *   mtc.machine              what MTConnect calls machines that are known by number
  *   mtc.finish_cycle_run()   the last observations of a pull and the record of it, in one
  *                            transaction
  *
@@ -27,6 +29,13 @@ void cycle_sql_list_machines(struct election *election, pg_done done, void *arg)
 /* An array, which the caller frees; the names are valid as long as the rows. */
 struct machine_name *cycle_sql_read_machines(const PGresult *rows, int *count);
 
+void cycle_sql_list_unconfirmed(struct election *election, pg_done done, void *arg);
+int cycle_sql_read_id(const PGresult *rows, int row);
+
+/* Read as cycle_sql_list_machines() is, whether they are active or not. */
+void cycle_sql_name_machines(struct election *election, const int *machine_ids, int count,
+                             pg_done done, void *arg);
+
 /* The batch is closed and cleared. */
 void cycle_sql_apply(struct election *election, struct batch *batch, pg_done done, void *arg);
 
@@ -46,6 +55,9 @@ struct cycle_applied { /* what came of a batch */
     int changed, same, older;
     int unknown[BATCH_HOOKS_MAX]; /* positions whose machine nobody knows, from 0, ascending */
     int unknown_count;
+    int named
+        [BATCH_HOOKS_MAX]; /* numbers of those that were told by name, and are known, in order */
+    int named_count;
 };
 
 /* Of both statements that apply a batch. */

@@ -5,7 +5,6 @@
  * a dead letter; it is somebody's experiment or a name that drifted, and must not stop the others.
  */
 #include "intake.h"
-#include "cycle_sql.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/xalloc.h"
@@ -15,12 +14,13 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { NOTE_MACHINE, NOTE_OBSERVED_US }; /* delivery->note; a machine of 0 is named by its name */
+/* delivery->note; a machine of 0 is told by its name, an observation of 0 has no time */
+enum { NOTE_MACHINE, NOTE_OBSERVED_US, NOTE_ARRIVED_US };
 
 struct intake {
     struct newest *newest;
     struct scheduler_metrics *metrics;
-    void (*on_arrived)(void *arg);
+    struct intake_events events;
     void *arg;
     struct consumer *consumer;
     const struct delivery *applying; /* the batch under way; the consumer's */
@@ -28,16 +28,33 @@ struct intake {
 
 /* --- what a message says --- */
 
+static bool read_time(const json_t *value, int64_t *us)
+{
+    const char *text = json_string_value(value);
+    return text && rfc3339_parse(text, us);
+}
+
+/* Older receivers wrote one time and not whose it is: it is taken for the arrival. */
+static bool read_times(const json_t *json, int64_t *note)
+{
+    int64_t observed_us;
+    const json_t *arrived_at = json_object_get(json, "arrived_at");
+    if (!read_time(json_object_get(json, "observed_at"), &observed_us))
+        return false;
+    if (json_is_true(json_object_get(json, "dated")))
+        note[NOTE_OBSERVED_US] = observed_us;
+    note[NOTE_ARRIVED_US] = observed_us;
+    return !arrived_at || read_time(arrived_at, &note[NOTE_ARRIVED_US]);
+}
+
 /* Notes what is needed to know whether it is late. False: it is not what receivers write. */
 static bool read_hook(struct delivery *delivery)
 {
     json_t *json = json_loadb(delivery->body, delivery->len, JSON_REJECT_DUPLICATES, NULL);
     const json_t *machine = json_object_get(json, "machine");
-    const char *when = json_string_value(json_object_get(json, "observed_at"));
     bool good = (json_is_integer(machine) || json_is_string(machine)) &&
                 json_is_number(json_object_get(json, "cycle_time")) &&
-                json_is_string(json_object_get(json, "source")) && when &&
-                rfc3339_parse(when, &delivery->note[NOTE_OBSERVED_US]);
+                json_is_string(json_object_get(json, "source")) && read_times(json, delivery->note);
     json_int_t id = json_integer_value(machine);
     delivery->note[NOTE_MACHINE] = id > 0 && id <= INT32_MAX ? id : 0;
     json_decref(json);
@@ -51,12 +68,23 @@ static const char *check(struct delivery *delivery, void *arg)
     return read_hook(delivery) ? NULL : "not a cycle time";
 }
 
+static struct hook_times times_of(const struct delivery *delivery)
+{
+    return (struct hook_times){.machine_id = (int)delivery->note[NOTE_MACHINE],
+                               .observed_us = delivery->note[NOTE_OBSERVED_US],
+                               .arrived_us = delivery->note[NOTE_ARRIVED_US]};
+}
+
 static bool is_obsolete(const struct delivery *delivery, void *arg)
 {
     const struct intake *intake = arg;
-    int machine_id = (int)delivery->note[NOTE_MACHINE];
-    if (!machine_id ||
-        !newest_is_stale(intake->newest, machine_id, delivery->note[NOTE_OBSERVED_US]))
+    struct hook_times times = times_of(delivery);
+    if (!times.machine_id)
+        return false;
+    enum hook_rank rank = newest_rank_hook(intake->newest, &times);
+    if (rank == HOOK_OVERTAKEN)
+        intake->events.on_doubt(times.machine_id, intake->arg);
+    if (rank != HOOK_OVERTAKEN && rank != HOOK_OLDER)
         return false;
     metric_add(intake->metrics->older, 1);
     return true;
@@ -73,7 +101,7 @@ static void on_buried(const struct delivery *delivery, const char *reason, void 
 static void on_message_arrived(void *arg)
 {
     const struct intake *intake = arg;
-    intake->on_arrived(intake->arg);
+    intake->events.on_arrived(intake->arg);
 }
 
 /* --- into PostgreSQL --- */
@@ -90,25 +118,38 @@ struct batch intake_take_batch(struct intake *intake)
     return batch;
 }
 
-static void note_newest(struct intake *intake, const int *unknown, int unknown_count)
+/* is_obsolete() lets pass what was told by name, since nothing was known of it: it may be older. */
+static void note_hook(const struct intake *intake, const struct hook_times *times, bool by_name)
 {
-    int position = 0, next = 0;
+    enum hook_rank rank = newest_rank_hook(intake->newest, times);
+    newest_note_hook(intake->newest, times);
+    if (rank == HOOK_UNCLEAR || rank == HOOK_OVERTAKEN || (by_name && rank != HOOK_NEWER))
+        intake->events.on_doubt(times->machine_id, intake->arg);
+}
+
+static void note_batch(const struct intake *intake, const struct cycle_applied *applied)
+{
+    int position = 0, unknown = 0, named = 0;
     for (const struct delivery *delivery = intake->applying; delivery; delivery = delivery->next) {
-        int machine_id = (int)delivery->note[NOTE_MACHINE];
-        if (next < unknown_count && unknown[next] == position)
-            next++;
-        else if (machine_id)
-            newest_note(intake->newest, machine_id, delivery->note[NOTE_OBSERVED_US]);
+        struct hook_times times = times_of(delivery);
+        if (unknown < applied->unknown_count && applied->unknown[unknown] == position) {
+            unknown++;
+        } else {
+            bool by_name = !times.machine_id && named < applied->named_count;
+            if (by_name)
+                times.machine_id = applied->named[named++];
+            note_hook(intake, &times, by_name);
+        }
         position++;
     }
 }
 
-void intake_applied(struct intake *intake, const int *unknown, int unknown_count)
+void intake_applied(struct intake *intake, const struct cycle_applied *applied)
 {
     if (consumer_is_applying(intake->consumer)) /* the broker may have taken all back meanwhile */
-        note_newest(intake, unknown, unknown_count);
+        note_batch(intake, applied);
     intake->applying = NULL;
-    consumer_applied(intake->consumer, unknown, unknown_count, "unknown machine");
+    consumer_applied(intake->consumer, applied->unknown, applied->unknown_count, "unknown machine");
 }
 
 void intake_refused(struct intake *intake, const char *reason)
@@ -137,13 +178,13 @@ void intake_on_conn_down(struct intake *intake)
 }
 
 struct intake *intake_new(const struct service *service, struct newest *newest,
-                          struct scheduler_metrics *metrics, void (*on_arrived)(void *arg),
+                          struct scheduler_metrics *metrics, const struct intake_events *events,
                           void *arg)
 {
-    static const struct consumer_events events = {.on_arrived = on_message_arrived,
-                                                  .check = check,
-                                                  .is_obsolete = is_obsolete,
-                                                  .on_buried = on_buried};
+    static const struct consumer_events consumer_events = {.on_arrived = on_message_arrived,
+                                                           .check = check,
+                                                           .is_obsolete = is_obsolete,
+                                                           .on_buried = on_buried};
     const struct consumer_settings settings = {
         .queue = TOPOLOGY_CYCLE_TIMES,
         .tag = service->connection_name,
@@ -154,9 +195,9 @@ struct intake *intake_new(const struct service *service, struct newest *newest,
     struct intake *intake = xcalloc(1, sizeof *intake);
     intake->newest = newest;
     intake->metrics = metrics;
-    intake->on_arrived = on_arrived;
+    intake->events = *events;
     intake->arg = arg;
-    intake->consumer = consumer_new(&settings, &events, intake);
+    intake->consumer = consumer_new(&settings, &consumer_events, intake);
     return intake;
 }
 

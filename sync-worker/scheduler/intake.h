@@ -3,12 +3,13 @@
  *
  * Only the active scheduler consumes. What a message goes through is in suite/consumer.h; known
  * here is what it looks like, and when it says nothing new: one that is older than what this
- * process has seen of its machine is acked without being told to PostgreSQL.
+ * process has seen of its machine is acked without being told to PostgreSQL. Where it can't be told
+ * which is newer, the machine is in doubt: its owner then has MTConnect confirm it.
  */
 #ifndef MTC_INTAKE_H
 #define MTC_INTAKE_H
 
-#include "batch.h"
+#include "cycle_sql.h"
 #include "newest.h"
 #include "net/amqp_chan.h"
 #include "suite/program_metrics.h"
@@ -16,9 +17,14 @@
 
 struct intake;
 
-/* newest and metrics are borrowed. on_arrived: intake_take_batch() may have something. */
+struct intake_events {
+    void (*on_arrived)(void *arg); /* intake_take_batch() may have something */
+    void (*on_doubt)(int machine_id, void *arg);
+};
+
+/* newest and metrics are borrowed. */
 struct intake *intake_new(const struct service *service, struct newest *newest,
-                          struct scheduler_metrics *metrics, void (*on_arrived)(void *arg),
+                          struct scheduler_metrics *metrics, const struct intake_events *events,
                           void *arg);
 void intake_free(struct intake *intake); /* NULL is fine */
 
@@ -36,10 +42,9 @@ void intake_on_conn_down(struct intake *intake);
  */
 struct batch intake_take_batch(struct intake *intake);
 /*
- * It is committed, but for the messages at these positions (from 0, ascending): nobody knows their
- * machine, and they become dead letters.
+ * It is committed, but for the messages whose machine nobody knows, which become dead letters.
  */
-void intake_applied(struct intake *intake, const int *unknown, int unknown_count);
+void intake_applied(struct intake *intake, const struct cycle_applied *applied);
 /* PostgreSQL refuses it: it is tried one by one, and the culprit becomes a dead letter. */
 void intake_refused(struct intake *intake, const char *reason);
 

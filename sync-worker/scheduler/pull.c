@@ -1,5 +1,5 @@
 /*
- * pull.c - one pull: asks MTConnect for the cycle time of every active machine; see pull.h
+ * pull.c - one pull: asks MTConnect for the cycle time of a number of machines; see pull.h
  *
  * Diagnostics: a machine that fails is a warning with its name when it is asked again, an error
  * when it is given up.
@@ -17,15 +17,21 @@
 
 #define GIVE_UP_AFTER 64 /* failures, and not one answer, that say MTConnect is not there */
 
+struct learnt { /* and not taken yet */
+    struct finding finding;
+    struct question question;
+};
+
 struct pull {
     const struct config *config;
     struct pull_parts parts;
-    void (*on_quiet)(void *arg);
+    struct pull_events events;
     void *arg;
     struct timer *next_turn;
     struct machine_list machines;
     struct turns *turns;
-    struct batch batch;
+    struct learnt *learnt; /* `learnt_count` of them, room for one of each machine */
+    int learnt_count;
     bool under_way, stopped;
     int64_t started_ms;
     int answered;
@@ -41,38 +47,65 @@ static void go_on(void *arg)
 
 /* --- answers --- */
 
+static void tell(const struct pull *pull, const struct turn *turn, enum pull_outcome outcome)
+{
+    if (pull->events.on_over)
+        pull->events.on_over(turn->machine->id, outcome, turn->wanted_ms, pull->arg);
+}
+
+/* False: something else is newer, or may be. */
+static bool counts(const struct pull *pull, int machine_id, const struct question *question,
+                   int64_t observed_us)
+{
+    enum answer_rank rank = newest_rank_answer(pull->parts.newest, machine_id, question,
+                                               observed_us);
+    if (rank == ANSWER_COUNTS)
+        return true;
+    metric_add(pull->parts.metrics->older, 1);
+    if (rank == ANSWER_OVERTAKEN)
+        pull->events.on_doubt(machine_id, pull->arg);
+    return false;
+}
+
 static void take_value(struct pull *pull, const struct turn *turn)
 {
-    struct pull_parts *parts = &pull->parts;
     const struct machine *machine = turn->machine;
     const struct answer *answer = &machine->answer;
-    int64_t observed_us = answer->observed_us ? answer->observed_us : turn->asked_us;
-    if (newest_is_stale(parts->newest, machine->id, observed_us)) {
-        metric_add(parts->metrics->older, 1);
+    if (!counts(pull, machine->id, &turn->question, answer->observed_us))
         return;
-    }
-    newest_note(parts->newest, machine->id, observed_us);
-    batch_add(&pull->batch, machine->id, answer->seconds, observed_us);
+    newest_note_answer(pull->parts.newest, machine->id, &turn->question, answer->observed_us);
+    pull->learnt[pull->learnt_count++] = (struct learnt){
+        .finding = {.machine_id = machine->id,
+                    .seconds = answer->seconds,
+                    .observed_us = answer->observed_us,
+                    .asked_us = turn->asked_us},
+        .question = turn->question};
 }
 
-static void take_unchanged(struct pull *pull, const struct turn *turn)
+static void take_answer(struct pull *pull, const struct turn *turn)
 {
     pull->answered++;
-    metric_add(pull->parts.metrics->unchanged, 1);
     if (turn->machine->answer.kind == ANSWER_VALUE)
         take_value(pull, turn);
+    tell(pull, turn, PULL_ANSWERED);
 }
 
-static void give_up(struct pull *pull, struct turn *turn, struct metric *reason, const char *why)
+static void give_up(struct pull *pull, struct turn *turn, enum pull_outcome outcome,
+                    struct metric *reason, const char *why)
 {
     metric_add(reason, 1);
-    log_error("machine not pulled", LF_S("machine", turn->machine->name),
-              LF_I("attempt", turn->attempts), LF_S("reason", why));
+    if (pull->parts.single_attempts && outcome == PULL_LATER)
+        log_warn("web-hook not confirmed yet", LF_S("machine", turn->machine->name),
+                 LF_S("reason", why));
+    else
+        log_error("machine not pulled", LF_S("machine", turn->machine->name),
+                  LF_I("attempt", turn->attempts), LF_S("reason", why));
     turns_fail(turn, why);
     metric_add(pull->parts.metrics->failed, 1);
+    tell(pull, turn, outcome);
 }
 
-static void take_answer(struct pull *pull, struct turn *turn, const struct http_result *result)
+static void read_answer(struct pull *pull, struct turn *turn, const struct http_result *result)
 {
     struct scheduler_metrics *metrics = pull->parts.metrics;
     struct machine *machine = turn->machine;
@@ -82,14 +115,12 @@ static void take_answer(struct pull *pull, struct turn *turn, const struct http_
         char why[256];
         snprintf(why, sizeof why, "breach of contract: %s", answer.error);
         machine_forget(machine);
-        give_up(pull, turn, metrics->failed_contract, why);
+        give_up(pull, turn, PULL_NEVER, metrics->failed_contract, why);
         return;
     }
     machine_remember(machine, &answer, result->etag);
-    pull->answered++;
     metric_add(answer.kind == ANSWER_VALUE ? metrics->values : metrics->nothing, 1);
-    if (answer.kind == ANSWER_VALUE)
-        take_value(pull, turn);
+    take_answer(pull, turn);
 }
 
 /* --- failures --- */
@@ -104,14 +135,10 @@ static void stop_asking(struct pull *pull, const char *why)
     turns_fail_rest(pull->turns, why);
 }
 
-static void ask_again_later(struct pull *pull, struct turn *turn, const struct http_result *result,
-                            const char *why)
+static bool may_ask_again(const struct pull *pull, const struct turn *turn)
 {
-    int64_t ours_ms = pull->config->scheduler_retry_delays_s.ms[turn->attempts - 1];
-    int64_t pause_ms = mtconnect_pause_ms(pull->parts.mtconnect, result, ours_ms);
-    log_warn("machine will be asked again", LF_S("machine", turn->machine->name),
-             LF_I("attempt", turn->attempts), LF_S("reason", why), LF_I("retry_ms", pause_ms));
-    turns_later(turn, pause_ms);
+    return !pull->parts.single_attempts && !pull->stopped &&
+           turn->attempts <= pull->config->scheduler_retry_delays_s.count;
 }
 
 static struct metric *failure_metric(struct scheduler_metrics *metrics, long status)
@@ -121,14 +148,24 @@ static struct metric *failure_metric(struct scheduler_metrics *metrics, long sta
     return status == 404 ? metrics->failed_unknown : metrics->failed_status;
 }
 
+static void pause_turn(struct turn *turn, const char *why, int64_t pause_ms)
+{
+    log_warn("machine will be asked again", LF_S("machine", turn->machine->name),
+             LF_I("attempt", turn->attempts), LF_S("reason", why), LF_I("retry_ms", pause_ms));
+    turns_later(turn, pause_ms);
+}
+
 static void take_failure(struct pull *pull, struct turn *turn, const struct http_result *result,
                          const char *why)
 {
+    struct metric *reason = failure_metric(pull->parts.metrics, result->status);
     pull->failures++;
-    if (pull->stopped || turn->attempts > pull->config->scheduler_retry_delays_s.count)
-        give_up(pull, turn, failure_metric(pull->parts.metrics, result->status), why);
-    else
-        ask_again_later(pull, turn, result, why);
+    if (!may_ask_again(pull, turn)) {
+        give_up(pull, turn, PULL_LATER, reason, why);
+    } else {
+        int64_t ours_ms = pull->config->scheduler_retry_delays_s.ms[turn->attempts - 1];
+        pause_turn(turn, why, turn->wanted_ms > ours_ms ? turn->wanted_ms : ours_ms);
+    }
     if (pull->failures >= GIVE_UP_AFTER && pull->answered == 0)
         stop_asking(pull, why);
 }
@@ -140,16 +177,18 @@ static void on_reply(const struct http_result *result, void *arg)
     struct turn *turn = arg;
     struct pull *pull = turn->owner;
     struct scheduler_metrics *metrics = pull->parts.metrics;
+    turn->wanted_ms = mtconnect_pause_ms(pull->parts.mtconnect, result, 0);
     enum reply reply = reply_of(result, turn->machine->etag != NULL, turn->repeated);
     char why[256];
     reply_describe(reply, result, why, sizeof why);
     metric_observe(metrics->request_seconds, result->seconds);
     switch (reply) {
     case REPLY_ANSWER:
-        take_answer(pull, turn, result);
+        read_answer(pull, turn, result);
         break;
     case REPLY_UNCHANGED:
-        take_unchanged(pull, turn);
+        metric_add(metrics->unchanged, 1);
+        take_answer(pull, turn);
         break;
     case REPLY_DIED_IDLE:
         turn->repeated = true;
@@ -160,13 +199,13 @@ static void on_reply(const struct http_result *result, void *arg)
         take_failure(pull, turn, result, why);
         break;
     case REPLY_NEVER:
-        give_up(pull, turn, failure_metric(metrics, result->status), why);
+        give_up(pull, turn, PULL_NEVER, failure_metric(metrics, result->status), why);
         break;
     case REPLY_BREACH:
-        give_up(pull, turn, metrics->failed_contract, why);
+        give_up(pull, turn, PULL_NEVER, metrics->failed_contract, why);
         break;
     case REPLY_REFUSED:
-        give_up(pull, turn, failure_metric(metrics, result->status), why);
+        give_up(pull, turn, PULL_LATER, failure_metric(metrics, result->status), why);
         stop_asking(pull, why);
         break;
     }
@@ -180,12 +219,13 @@ static void on_next_turn(void *arg)
     while (turns_are_queued(pull->turns) && mtconnect_has_room(mtconnect)) {
         struct turn *turn = turns_next(pull->turns);
         turn->asked_us = utc_us();
+        turn->question = newest_ask(pull->parts.newest, turn->machine->id);
         turn->attempts++;
         mtconnect_get_cycle_time(mtconnect, turn->machine->name, turn->machine->etag,
                                  turn->repeated, ANSWER_BODY_MAX, on_reply, turn);
     }
     if (pull->under_way && mtconnect_under_way(mtconnect) == 0)
-        pull->on_quiet(pull->arg);
+        pull->events.on_quiet(pull->arg);
 }
 
 /* --- from the beginning to the end --- */
@@ -195,7 +235,9 @@ void pull_end(struct pull *pull)
     pull->under_way = pull->stopped = false;
     pull->answered = pull->failures = 0;
     turns_clear(pull->turns);
-    batch_clear(&pull->batch);
+    free(pull->learnt);
+    pull->learnt = NULL;
+    pull->learnt_count = 0;
 }
 
 void pull_start(struct pull *pull, const struct machine_name *machines, int count)
@@ -203,6 +245,7 @@ void pull_start(struct pull *pull, const struct machine_name *machines, int coun
     pull->under_way = true;
     pull->started_ms = mono_ms();
     turns_begin(pull->turns, count);
+    pull->learnt = xcalloc((size_t)count + 1, sizeof *pull->learnt); /* none is not NULL */
     machine_list_begin(&pull->machines);
     for (int i = 0; i < count; i++)
         turns_add(pull->turns, machine_list_add(&pull->machines, &machines[i]));
@@ -236,13 +279,18 @@ bool pull_is_over(const struct pull *pull)
 
 bool pull_has_batch(const struct pull *pull)
 {
-    return pull->batch.count > 0 && is_quiet(pull);
+    return pull->learnt_count > 0 && is_quiet(pull);
 }
 
 struct batch pull_take_batch(struct pull *pull)
 {
-    struct batch batch = pull->batch;
-    pull->batch = (struct batch){0};
+    struct batch batch = {0};
+    for (int i = 0; i < pull->learnt_count; i++) {
+        const struct finding *finding = &pull->learnt[i].finding;
+        if (counts(pull, finding->machine_id, &pull->learnt[i].question, finding->observed_us))
+            batch_add(&batch, finding);
+    }
+    pull->learnt_count = 0;
     return batch;
 }
 
@@ -260,12 +308,12 @@ char *pull_failures(const struct pull *pull)
 }
 
 struct pull *pull_new(const struct service *service, const struct pull_parts *parts,
-                      void (*on_quiet)(void *arg), void *arg)
+                      const struct pull_events *events, void *arg)
 {
     struct pull *pull = xcalloc(1, sizeof *pull);
     pull->config = service->config;
     pull->parts = *parts;
-    pull->on_quiet = on_quiet;
+    pull->events = *events;
     pull->arg = arg;
     pull->turns = turns_new(service->loop, go_on, pull);
     pull->next_turn = timer_new(service->loop, on_next_turn, pull);
@@ -276,7 +324,7 @@ void pull_free(struct pull *pull)
 {
     if (!pull)
         return;
-    batch_clear(&pull->batch);
+    free(pull->learnt);
     turns_free(pull->turns);
     timer_free(pull->next_turn);
     machine_list_clear(&pull->machines);

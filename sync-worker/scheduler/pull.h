@@ -1,10 +1,10 @@
 /*
- * pull.h - one pull: asks MTConnect for the cycle time of every active machine
+ * pull.h - one pull: asks MTConnect for the cycle time of a number of machines
  *
- * A bounded number of machines is asked at the same time. One that does not answer is asked again
- * after scheduler.retry_delays_s while the others go on; one that is unknown there, or answers
- * outside the contract, is not. Each failure is a line with the machine's name. If nobody answers
- * at all the pull ends early.
+ * A bounded number of them is asked at the same time. One that does not answer is asked again after
+ * scheduler.retry_delays_s while the others go on; one that is unknown there, or answers outside
+ * the contract, is not. Each failure is a line with the machine's name. If nobody answers at all
+ * the pull ends early.
  *
  * What is learnt goes to its owner in batches; a pull knows nothing of PostgreSQL.
  *
@@ -26,11 +26,27 @@ struct pull_parts {              /* borrowed for the pull's whole life */
     struct mtconnect *mtconnect; /* nobody else's: an aborted pull drops its requests */
     struct newest *newest;
     struct scheduler_metrics *metrics;
+    bool single_attempts; /* to confirm web-hooks: it is the owner who has machines asked again */
 };
 
-/* on_quiet: nobody is just being asked, so there may be a batch, or the pull may be over. */
+enum pull_outcome {                /* of one machine */
+                    PULL_ANSWERED, /* what is known of it is its present state, or newer */
+                    PULL_LATER,    /* it may answer another time */
+                    PULL_NEVER,    /* it will not */
+};
+
+struct pull_events {
+    /* Nobody is just being asked, so there may be a batch, or the pull may be over. */
+    void (*on_quiet)(void *arg);
+    /* pause_ms: what MTConnect wants before it is asked again, or 0. May be NULL. */
+    void (*on_over)(int machine_id, enum pull_outcome outcome, int64_t pause_ms, void *arg);
+    /* A web-hook came after the question, and which is newer can't be told: its answer is dropped,
+     * and the machine has to be asked again. */
+    void (*on_doubt)(int machine_id, void *arg);
+};
+
 struct pull *pull_new(const struct service *service, const struct pull_parts *parts,
-                      void (*on_quiet)(void *arg), void *arg);
+                      const struct pull_events *events, void *arg);
 void pull_free(struct pull *pull); /* NULL is fine */
 
 /* Only while no pull is under way. */
@@ -41,7 +57,8 @@ void pull_abort(struct pull *pull); /* as if it had not been begun; nothing is c
 /* Every machine has answered or failed. */
 bool pull_is_over(const struct pull *pull);
 
-/* What has been learnt and was not taken yet, once nobody is just being asked. */
+/* What has been learnt and was not taken yet, once nobody is just being asked. A batch may turn out
+ * to be empty: what was in it counts no more. */
 bool pull_has_batch(const struct pull *pull);
 struct batch pull_take_batch(struct pull *pull); /* the caller clears it */
 

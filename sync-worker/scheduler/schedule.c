@@ -24,7 +24,9 @@ struct schedule {
     struct timer *due;
     bool at_once;
     bool ask_due;     /* PostgreSQL knows when the next pull is due */
+    bool hurried;     /* one is wanted ahead of its time */
     int64_t due_ms;   /* next pull; INT64_MAX while one is under way, or not known */
+    int64_t begun_ms; /* the last one */
     int pull_changed; /* rows written by the batches of this pull so far */
 };
 
@@ -38,9 +40,24 @@ static bool is_answer(struct schedule *schedule, const struct pg_error *error)
 
 /* --- a pull becomes due, and begins --- */
 
+static void hurry(struct schedule *schedule)
+{
+    int64_t soon_ms = schedule->begun_ms + schedule->config->scheduler_again_s * 1000;
+    if (schedule->hurried && soon_ms < schedule->due_ms)
+        schedule->due_ms = soon_ms;
+}
+
 static void set_due(struct schedule *schedule, double seconds)
 {
     schedule->due_ms = mono_ms() + (int64_t)(seconds * 1000);
+    hurry(schedule);
+}
+
+void schedule_hurry(struct schedule *schedule)
+{
+    schedule->hurried = true;
+    if (schedule->due_ms != INT64_MAX)
+        hurry(schedule);
 }
 
 static void on_due(const PGresult *rows, const struct pg_error *error, void *arg)
@@ -72,6 +89,8 @@ static void on_machines(const PGresult *rows, const struct pg_error *error, void
 static void start_pull(struct schedule *schedule)
 {
     schedule->due_ms = INT64_MAX;
+    schedule->begun_ms = mono_ms();
+    schedule->hurried = false;
     mtconnect_read_api_key(schedule->mtconnect); /* it may have been changed; a pull is rare */
     cycle_sql_list_machines(schedule->election, on_machines, schedule);
 }

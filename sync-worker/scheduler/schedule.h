@@ -42,6 +42,9 @@ struct schedule *schedule_new(const struct service *service, const struct schedu
                               bool at_once, const struct schedule_events *events, void *arg);
 void schedule_free(struct schedule *schedule); /* NULL is fine */
 
+/* A pull is wanted ahead of its time: within again_s of the start of the last one. */
+void schedule_hurry(struct schedule *schedule);
+
 /* The process is active from now on. */
 void schedule_start(struct schedule *schedule);
 /* It is active no more, or drains: the pull under way is dropped, and is still due. */

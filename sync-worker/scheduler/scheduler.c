@@ -1,10 +1,11 @@
 /*
- * scheduler.c - the pull that is due, and what web-hooks brought; see scheduler.h
+ * scheduler.c - pulls, what web-hooks brought, and what of it is to be confirmed; see scheduler.h
  *
  * Diagnostics: becoming active is a line. What is down is waited for; with --once it is an error
  * after ONCE_LIMIT_MS.
  */
 #include "scheduler.h"
+#include "confirm.h"
 #include "cycle_sql.h"
 #include "intake.h"
 #include "pull.h"
@@ -28,8 +29,9 @@ struct scheduler {
     struct election *election;
     struct amqp_conn *conn;    /* NULL with --once */
     struct topology *topology; /* while it is being declared */
-    struct mtconnect *mtconnect;
+    struct mtconnect *mtconnect, *mtconnect_confirm;
     struct pull *pull;
+    struct confirm *confirm;
     struct schedule *schedule;
     struct intake *intake;
     struct newest newest;
@@ -49,7 +51,7 @@ static void on_hooks_applied(const PGresult *rows, const struct pg_error *error,
     if (!error) {
         struct cycle_applied applied = cycle_sql_read_applied(rows);
         cycle_sql_count(&applied, &scheduler->metrics);
-        intake_applied(scheduler->intake, applied.unknown, applied.unknown_count);
+        intake_applied(scheduler->intake, &applied);
     } else if (pg_error_is_data(error)) {
         intake_refused(scheduler->intake, error->text);
     } else {
@@ -59,25 +61,36 @@ static void on_hooks_applied(const PGresult *rows, const struct pg_error *error,
     pump(scheduler);
 }
 
-/* True if it sent a statement. */
-static bool apply_hooks(struct scheduler *scheduler)
+static void apply_hooks(struct scheduler *scheduler)
 {
     struct batch batch = intake_take_batch(scheduler->intake);
-    if (!batch.count)
-        return false;
-    cycle_sql_apply(scheduler->election, &batch, on_hooks_applied, scheduler);
-    return true;
+    if (batch.count)
+        cycle_sql_apply(scheduler->election, &batch, on_hooks_applied, scheduler);
+}
+
+static void on_doubt(int machine_id, void *arg)
+{
+    const struct scheduler *scheduler = arg;
+    confirm_doubt(scheduler->confirm, machine_id);
+}
+
+static void on_too_many_doubts(void *arg)
+{
+    const struct scheduler *scheduler = arg;
+    schedule_hurry(scheduler->schedule);
 }
 
 /* --- what to do next --- */
 
+/* Web-hooks come last: there may be always one more, and the others are rare. */
 static void pump(struct scheduler *scheduler)
 {
     if (scheduler->draining || !election_is_idle(scheduler->election))
         return;
-    if (schedule_go_on(scheduler->schedule) || apply_hooks(scheduler))
+    if (schedule_go_on(scheduler->schedule) || confirm_go_on(scheduler->confirm) ||
+        schedule_begin(scheduler->schedule) || confirm_begin(scheduler->confirm))
         return;
-    schedule_begin(scheduler->schedule);
+    apply_hooks(scheduler);
 }
 
 static void on_work(void *arg)
@@ -102,6 +115,8 @@ static void on_elected(void *arg)
     if (scheduler->draining)
         return;
     schedule_start(scheduler->schedule);
+    if (!scheduler->once)
+        confirm_start(scheduler->confirm);
     metric_set(scheduler->metrics.active, 1);
     if (!scheduler->once)
         log_info("active: pulling cycle times, and applying what web-hooks bring");
@@ -127,6 +142,7 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     (void)reason;
     metric_set(scheduler->metrics.active, 0);
     schedule_stop(scheduler->schedule);
+    confirm_stop(scheduler->confirm);
     intake_stop(scheduler->intake);
     newest_clear(&scheduler->newest);
     if (scheduler->once)
@@ -202,13 +218,18 @@ static bool connect_broker(struct scheduler *scheduler, char *error, size_t erro
     return scheduler->conn != NULL;
 }
 
+/* What confirms has connections of its own: a pull may have all of its waiting for an answer. */
 static bool make_mtconnect(struct scheduler *scheduler, char *error, size_t error_size)
 {
     const struct config *config = scheduler->service->config;
+    struct loop *loop = scheduler->service->loop;
     struct mtconnect_settings settings = settings_mtconnect(config, "mtc-scheduler/" MTC_VERSION);
     settings.connections = config->scheduler_connections;
-    scheduler->mtconnect = mtconnect_new(scheduler->service->loop, &settings, error, error_size);
-    return scheduler->mtconnect != NULL;
+    scheduler->mtconnect = mtconnect_new(loop, &settings, error, error_size);
+    settings.connections = CONFIRM_CONNECTIONS;
+    if (scheduler->mtconnect)
+        scheduler->mtconnect_confirm = mtconnect_new(loop, &settings, error, error_size);
+    return scheduler->mtconnect_confirm != NULL;
 }
 
 static void make_parts(struct scheduler *scheduler)
@@ -216,16 +237,25 @@ static void make_parts(struct scheduler *scheduler)
     struct service *service = scheduler->service;
     struct scheduler_metrics *metrics = &scheduler->metrics;
     struct newest *newest = &scheduler->newest;
+    static const struct pull_events pull_events = {.on_quiet = on_work, .on_doubt = on_doubt};
     const struct pull_parts pull_parts = {
         .mtconnect = scheduler->mtconnect, .newest = newest, .metrics = metrics};
-    scheduler->pull = pull_new(service, &pull_parts, on_work, scheduler);
+    scheduler->pull = pull_new(service, &pull_parts, &pull_events, scheduler);
     static const struct schedule_events events = {.on_step = on_work, .on_pulled = on_pulled};
     const struct schedule_parts parts = {.election = scheduler->election,
                                          .mtconnect = scheduler->mtconnect,
                                          .pull = scheduler->pull,
                                          .metrics = metrics};
     scheduler->schedule = schedule_new(service, &parts, scheduler->once, &events, scheduler);
-    scheduler->intake = intake_new(service, newest, metrics, on_work, scheduler);
+    static const struct confirm_events confirm_events = {.on_step = on_work,
+                                                         .on_too_many = on_too_many_doubts};
+    const struct confirm_parts confirm_parts = {.election = scheduler->election,
+                                                .mtconnect = scheduler->mtconnect_confirm,
+                                                .newest = newest,
+                                                .metrics = metrics};
+    scheduler->confirm = confirm_new(service, &confirm_parts, &confirm_events, scheduler);
+    static const struct intake_events intake_events = {.on_arrived = on_work, .on_doubt = on_doubt};
+    scheduler->intake = intake_new(service, newest, metrics, &intake_events, scheduler);
 }
 
 /* Nothing is called back before the loop runs. */
@@ -278,7 +308,7 @@ static void on_conn_closed(void *arg)
 
 /*
  * A pull under way is dropped: it is still due. A batch under way may be committed and not acked:
- * it is told again.
+ * it is told again. What is yet to be confirmed, PostgreSQL knows.
  */
 void scheduler_drain(void *state)
 {
@@ -286,6 +316,7 @@ void scheduler_drain(void *state)
     scheduler->draining = true;
     election_withdraw(scheduler->election);
     schedule_stop(scheduler->schedule);
+    confirm_stop(scheduler->confirm);
     intake_on_conn_down(scheduler->intake);
     if (scheduler->conn)
         amqp_conn_close(scheduler->conn, on_conn_closed, scheduler);
@@ -297,6 +328,7 @@ void scheduler_reload(void *state)
 {
     const struct scheduler *scheduler = state;
     mtconnect_read_api_key(scheduler->mtconnect);
+    mtconnect_read_api_key(scheduler->mtconnect_confirm);
 }
 
 void scheduler_stop(void *state)
@@ -307,8 +339,10 @@ void scheduler_stop(void *state)
     election_free(scheduler->election);
     schedule_free(scheduler->schedule);
     pull_free(scheduler->pull);
+    confirm_free(scheduler->confirm);
     intake_free(scheduler->intake);
     mtconnect_free(scheduler->mtconnect);
+    mtconnect_free(scheduler->mtconnect_confirm);
     newest_clear(&scheduler->newest);
     timer_free(scheduler->once_limit);
     free(scheduler);

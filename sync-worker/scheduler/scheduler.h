@@ -3,13 +3,14 @@
  *
  *   scheduler.c     the connections, and what the one PostgreSQL session does next
  *   schedule.c      the pulls: when one is due, what it learns, that it was made
- *   pull.c          one pull: asks all machines, and judges what comes back
+ *   pull.c          one pull: asks machines, and judges what comes back
+ *   confirm.c       asks about single machines, where a web-hook may be late
  *   turns.c         who is to be asked, who waits, who has failed
  *   machine_list.c  the machines, and what is remembered of each between pulls
  *   reply.c         what a reply of MTConnect means for the pull
  *   answer.c        what the body of an answer says
  *   intake.c        mtc.cycle-times: what web-hooks brought
- *   newest.c        the newest observation of each machine
+ *   newest.c        what was seen of each machine, and in what order that was
  *   batch.c         observations on their way into PostgreSQL
  *   cycle_sql.c     the statements
  *

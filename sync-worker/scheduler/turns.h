@@ -12,6 +12,7 @@
 #define MTC_TURNS_H
 
 #include "machine_list.h"
+#include "newest.h"
 #include "base/loop.h"
 
 struct turns;
@@ -22,7 +23,9 @@ struct turn {
     int attempts;
     bool repeated;    /* asked on a new connection, the old one having died idle */
     int64_t asked_us; /* the last attempt */
-    char *failure;    /* why it has failed; NULL: it has not */
+    struct question question;
+    int64_t wanted_ms; /* the pause MTConnect wants, as of its last answer; 0: none */
+    char *failure;     /* why it has failed; NULL: it has not */
     /* The rest is of turns.c. */
     struct turns *turns;
     struct timer *timer; /* to the next attempt; NULL: none was needed */

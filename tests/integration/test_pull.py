@@ -187,9 +187,10 @@ def test_a_wrong_api_key_ends_the_pull_and_says_so(make_stack):
 def apply(stack, *observations):
     """changed, same, older, unknown."""
     with stack.connect() as pg:
-        batch = [{"machine": m, "cycle_time": s, "observed_at": at, "source": "webhook"}
+        batch = [{"machine": m, "cycle_time": s, "observed_at": at, "dated": True,
+                  "arrived_at": "2026-06-01T00:00:00Z", "source": "webhook"}
                  for m, s, at in observations]
-        return pg.execute("SELECT * FROM mtc.apply_cycle_times(%s)",
+        return pg.execute("SELECT changed, same, older, unknown FROM mtc.apply_cycle_times(%s)",
                           (json.dumps(batch),)).fetchone()
 
 

@@ -31,10 +31,30 @@ static void good_bodies_are_read(void **state)
     assert_string_equal(body.machine, "\xd0\xa2-1");
 }
 
+static void what_goes_on_has_both_clocks_times(void **state)
+{
+    (void)state;
+    char text[HOOK_BODY_TEXT];
+    struct hook_body body = {.machine_id = 12, .cycle_time_s = 298.2};
+    size_t len = hook_body_write(&body, INT64_C(1766923953000007), text);
+    assert_int_equal(len, strlen(text));
+    assert_string_equal(text, "{\"machine\":12,\"cycle_time\":298.200,"
+                              "\"observed_at\":\"2025-12-28T12:12:33.000007Z\",\"dated\":false,"
+                              "\"arrived_at\":\"2025-12-28T12:12:33.000007Z\","
+                              "\"source\":\"webhook\"}");
+    body = (struct hook_body){.machine = "a\"b", .cycle_time_s = 1, .observed_us = 1000000};
+    hook_body_write(&body, 2000000, text);
+    assert_string_equal(text, "{\"machine\":\"a\\\"b\",\"cycle_time\":1.000,"
+                              "\"observed_at\":\"1970-01-01T00:00:01.000000Z\",\"dated\":true,"
+                              "\"arrived_at\":\"1970-01-01T00:00:02.000000Z\","
+                              "\"source\":\"webhook\"}");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_bodies_are_read),
+        cmocka_unit_test(what_goes_on_has_both_clocks_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
