@@ -12,6 +12,7 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -141,6 +142,13 @@ static bool may_ask_again(const struct pull *pull, const struct turn *turn)
            turn->attempts <= pull->config->scheduler_retry_delays_s.count;
 }
 
+/* After such a pause it would have answered before the next pull is due. */
+static bool is_in_time(const struct pull *pull, int64_t pause_ms)
+{
+    return mono_ms() - pull->started_ms + pause_ms + pull->config->mtconnect_timeout_ms <
+           pull->config->scheduler_period_s * 1000;
+}
+
 static struct metric *failure_metric(struct scheduler_metrics *metrics, long status)
 {
     if (status == 0)
@@ -148,11 +156,21 @@ static struct metric *failure_metric(struct scheduler_metrics *metrics, long sta
     return status == 404 ? metrics->failed_unknown : metrics->failed_status;
 }
 
-static void pause_turn(struct turn *turn, const char *why, int64_t pause_ms)
+/* Before it is asked again, unless that is too late for this pull. */
+static void pause_turn(struct pull *pull, struct turn *turn, const char *why, struct metric *reason,
+                       int64_t pause_ms)
 {
-    log_warn("machine will be asked again", LF_S("machine", turn->machine->name),
-             LF_I("attempt", turn->attempts), LF_S("reason", why), LF_I("retry_ms", pause_ms));
-    turns_later(turn, pause_ms);
+    if (is_in_time(pull, pause_ms)) {
+        log_warn("machine will be asked again", LF_S("machine", turn->machine->name),
+                 LF_I("attempt", turn->attempts), LF_S("reason", why), LF_I("retry_ms", pause_ms));
+        turns_later(turn, pause_ms);
+        return;
+    }
+    char text[400];
+    snprintf(text, sizeof text,
+             "%s; a pause of %" PRId64 " s is too long for this pull: the next pull asks it", why,
+             pause_ms / 1000);
+    give_up(pull, turn, PULL_LATER, reason, text);
 }
 
 static void take_failure(struct pull *pull, struct turn *turn, const struct http_result *result,
@@ -164,7 +182,7 @@ static void take_failure(struct pull *pull, struct turn *turn, const struct http
         give_up(pull, turn, PULL_LATER, reason, why);
     } else {
         int64_t ours_ms = pull->config->scheduler_retry_delays_s.ms[turn->attempts - 1];
-        pause_turn(turn, why, turn->wanted_ms > ours_ms ? turn->wanted_ms : ours_ms);
+        pause_turn(pull, turn, why, reason, turn->wanted_ms > ours_ms ? turn->wanted_ms : ours_ms);
     }
     if (pull->failures >= GIVE_UP_AFTER && pull->answered == 0)
         stop_asking(pull, why);

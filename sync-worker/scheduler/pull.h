@@ -2,9 +2,11 @@
  * pull.h - one pull: asks MTConnect for the cycle time of a number of machines
  *
  * A bounded number of them is asked at the same time. One that does not answer is asked again after
- * scheduler.retry_delays_s while the others go on; one that is unknown there, or answers outside
- * the contract, is not. Each failure is a line with the machine's name. If nobody answers at all
- * the pull ends early.
+ * scheduler.retry_delays_s while the others go on, or later if MTConnect wants it (Retry-After),
+ * but never so late that the pull would last longer than its period: such a machine is given up,
+ * and the next pull asks it again. One that is unknown there, or answers outside the contract, is
+ * not asked again. Each failure is a line with the machine's name. If nobody answers at all the
+ * pull ends early.
  *
  * What is learnt goes to its owner in batches; a pull knows nothing of PostgreSQL.
  *
