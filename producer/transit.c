@@ -20,12 +20,13 @@ struct transit {
     transit_on_stepped on_stepped;
     void *arg;
     struct publisher *publisher; /* NULL: nowhere to publish to */
+    uint64_t generation;         /* of its channel: another one with each gain and each loss */
     struct flights flights;
     struct repeats repeats;
     bool old_tags; /* the ring holds rows of a lost channel: they leave before new tags come in */
-    bool lost;     /* the channel was, since the step under way was sent */
-    int asked;     /* rows the step under way asks for */
-    int careful;   /* most rows read at a time while one of them can't be read; 0: any number */
+    uint64_t asked_in; /* the generation the step under way was sent in */
+    int asked;         /* rows it asks for */
+    int careful;       /* most rows read at a time while one of them can't be read; 0: any number */
     int64_t confirmed_since_ms;
     int64_t oldest_told_us; /* of the rows that were not read yet; 0: none */
 };
@@ -104,10 +105,11 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
     flights_trim(&transit->flights);
     int count = PQntuples(rows);
     /*
-     * If the channel was lost meanwhile, rows before these are to be read again, and they come
+     * If its channel was lost meanwhile, rows before these are to be read again, and they come
      * first; even if there is another channel by now.
      */
-    bool dropped = transit->lost || !transit->publisher || transit->old_tags;
+    bool dropped = transit->asked_in != transit->generation || !transit->publisher ||
+                   transit->old_tags;
     if (dropped) {
         transit->old_tags = transit->flights.count > 0;
         count = 0;
@@ -126,7 +128,7 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
 void transit_step(struct transit *transit, int max_rows)
 {
     transit->asked = max_rows;
-    transit->lost = false;
+    transit->asked_in = transit->generation;
     flights_turn_all(&transit->flights, FLIGHT_CONFIRMED, FLIGHT_MARKING);
     char *confirmed = flights_array_of(&transit->flights, FLIGHT_MARKING);
     char *in_flight = flights_array_of(&transit->flights, FLIGHT_PUBLISHED);
@@ -215,6 +217,7 @@ void transit_on_oldest_told(struct transit *transit, int64_t created_us)
 void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher)
 {
     transit->publisher = publisher;
+    transit->generation++;
 }
 
 void transit_on_publisher_lost(struct transit *transit)
@@ -222,7 +225,7 @@ void transit_on_publisher_lost(struct transit *transit)
     struct flights *flights = &transit->flights;
     transit->oldest_told_us = transit_oldest_us(transit);
     transit->publisher = NULL;
-    transit->lost = true;
+    transit->generation++;
     for (size_t i = 0; i < flights->count; i++) {
         const struct flight *flight = flights_at(flights, i);
         if (flight->state == FLIGHT_PUBLISHED)

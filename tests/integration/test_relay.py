@@ -2,6 +2,7 @@
 import signal
 import time
 
+from faults.proxy import Proxy
 from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
 
@@ -173,3 +174,44 @@ def test_a_relay_stopped_in_the_middle_of_a_large_answer_loses_its_lock(stack):
         wait_for(lambda: active(second), 60, "another took over")
     finally:
         first.thaw()
+
+
+def wait_for_a_read_that_is_held_up(pg):
+    """Until the relay's step waits for a lock on the outbox."""
+    wait_for(lambda: pg.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+                                " AND datname = current_database()"
+                                " AND query LIKE '%%mtc.relay_step%%'").fetchone() is not None, 20,
+             "a read is under way")
+
+
+def test_a_read_that_outlives_its_channel_is_dropped(make_stack):
+    """Rows 1 to 3 are unconfirmed and a read of 4 to 6 is under way, when the channel is lost and
+    back before PostgreSQL answers: 1 to 3 come first all the same."""
+    proxy = Proxy()
+    try:
+        stack = make_stack()
+        link = proxy.link("amqp", stack.servers.rabbit.port)
+        url = stack.servers.rabbit.url(stack.name).replace(
+            f":{stack.servers.rabbit.port}/", f":{link.port}/")
+        producer = stack.producer(mtc_amqp_url=url).wait_ready()
+        wait_for(lambda: active(producer), 10, "active")
+        stack.sender().wait_ready()
+        link.set("stall")
+        for _ in range(3):
+            stack.emit("SR-26")
+        wait_for(lambda: producer.metrics()["mtc_producer_published_total"] == 3, 10, "1 to 3")
+        with stack.connect() as pg, stack.connect() as looker:
+            with pg.transaction():
+                pg.execute("LOCK TABLE mtc.outbox")
+                for _ in range(3):
+                    stack.emit("SR-26", pg=pg)
+                wait_for_a_read_that_is_held_up(looker)
+                link.set("cut")
+                link.set("pass")
+                wait_for(lambda: producer.text().count("connected to RabbitMQ") == 2, 20, "back")
+                producer.wait_ready()
+        assert stack.wait_settled() == {"delivered": 6}
+        check_all_arrived(stack)
+        assert producer.metrics()["mtc_producer_repeats_total"] == 3
+    finally:
+        proxy.stop()
