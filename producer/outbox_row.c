@@ -71,32 +71,32 @@ static uint64_t publish_unformed(struct publisher *publisher, const struct envel
     return dead_letter_send(publisher, &letter, body, len, NULL, NULL);
 }
 
-static uint64_t publish_event(struct publisher *publisher, const struct envelope *envelope,
-                              int partitions, const char *body, size_t len)
+static uint64_t publish_event(const struct outbox_route *route, const struct envelope *envelope,
+                              const char *body, size_t len)
 {
     struct envelope_properties message;
     char partition[TOPOLOGY_NAME_BYTES];
     const char *machine = envelope->machine ? envelope->machine : "";
     envelope_write(envelope, &message);
-    topology_partition_name(topology_partition_of(machine, partitions), partition);
-    uint64_t tag = publisher_send(publisher, TOPOLOGY_PARTITIONS, partition, &message.properties,
+    topology_partition_name(topology_partition_of(machine, route->partitions), partition);
+    uint64_t tag = publisher_send(route->publisher, route->exchange, partition, &message.properties,
                                   body, len, NULL, NULL);
     if (tag)
         return tag;
     struct dead_letter letter = dead_letter_of(envelope, NULL);
-    return dead_letter_send_bare(publisher, &letter, "", 0, NULL, NULL);
+    return dead_letter_send_bare(route->publisher, &letter, "", 0, NULL, NULL);
 }
 
-uint64_t outbox_row_publish(const PGresult *rows, int row, int partitions,
-                            struct publisher *publisher, bool repeat, bool *unformed)
+uint64_t outbox_row_publish(const PGresult *rows, int row, const struct outbox_route *route,
+                            bool repeat, bool *unformed)
 {
     struct envelope envelope = envelope_of(rows, row, repeat);
     const char *problem = text(rows, row, COL_ERROR);
     const char *body = PQgetvalue(rows, row, COL_BODY);
     size_t len = (size_t)PQgetlength(rows, row, COL_BODY);
     *unformed = problem != NULL;
-    uint64_t tag = problem ? publish_unformed(publisher, &envelope, problem, body, len)
-                           : publish_event(publisher, &envelope, partitions, body, len);
+    uint64_t tag = problem ? publish_unformed(route->publisher, &envelope, problem, body, len)
+                           : publish_event(route, &envelope, body, len);
     log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));
     return tag;
 }

@@ -14,10 +14,16 @@ int64_t outbox_row_id(const PGresult *rows, int row);
 int64_t outbox_row_created_us(const PGresult *rows, int row); /* 0: unknown */
 
 /*
- * Publishes the row: to its machine's partition, one of so many, or, if the event could not be
- * formed, to mtc.dead with the reason (and *unformed set). Returns the publisher's tag.
+ * Publishes the row: through the route's exchange to its machine's partition, or, if the event
+ * could not be formed, to mtc.dead with the reason (and *unformed set). Returns the publisher's
+ * tag.
  */
-uint64_t outbox_row_publish(const PGresult *rows, int row, int partitions,
-                            struct publisher *publisher, bool repeat, bool *unformed);
+struct outbox_route {
+    struct publisher *publisher;
+    const char *exchange;
+    int partitions;
+};
+uint64_t outbox_row_publish(const PGresult *rows, int row, const struct outbox_route *route,
+                            bool repeat, bool *unformed);
 
 #endif

@@ -1,5 +1,6 @@
 /* relay.c - the outbox, read in order and published with confirms; see relay.h */
 #include "relay.h"
+#include "fence.h"
 #include "housekeeping.h"
 #include "pace.h"
 #include "transit.h"
@@ -20,6 +21,7 @@ struct relay {
     const struct config *config;
     const struct producer_metrics *metrics;
     struct election *election;
+    struct fence *fence;
     struct transit *transit;
     struct housekeeping *housekeeping;
     struct pace pace;
@@ -90,6 +92,8 @@ static void end_drain(struct relay *relay)
 /* Sends the one statement that comes next, or waits. */
 static void act(struct relay *relay)
 {
+    if (!relay->draining && fence_run(relay->fence))
+        return;
     int64_t now = mono_ms();
     int64_t poll_at = pace_poll_at(&relay->pace, relay->config->producer_poll_ms);
     int64_t mark_at = transit_mark_at(relay->transit);
@@ -126,6 +130,13 @@ static void on_stepped(int asked, int count, void *arg)
     struct relay *relay = arg;
     pace_on_read_done(&relay->pace, asked, count);
     pump(relay);
+}
+
+static void on_term_open(struct publisher *publisher, const char *exchange, void *arg)
+{
+    struct relay *relay = arg;
+    transit_on_publisher_ready(relay->transit, publisher, exchange);
+    pace_want_read(&relay->pace);
 }
 
 static void on_ticked(int64_t oldest_us, void *arg)
@@ -205,6 +216,7 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     (void)reason;
     relay->active = false;
     metric_set(relay->metrics->active, 0);
+    fence_on_session_lost(relay->fence);
     transit_forget(relay->transit);
     timer_cancel(relay->timer);
     timer_cancel(relay->ask_again);
@@ -229,12 +241,13 @@ void relay_wake(struct relay *relay)
 
 void relay_on_publisher_ready(struct relay *relay, struct publisher *publisher)
 {
-    transit_on_publisher_ready(relay->transit, publisher);
+    fence_on_publisher_ready(relay->fence, publisher);
     relay_wake(relay);
 }
 
 void relay_on_publisher_lost(struct relay *relay)
 {
+    fence_on_publisher_lost(relay->fence);
     transit_on_publisher_lost(relay->transit);
     relay_wake(relay); /* what was unconfirmed is to be read again */
 }
@@ -285,6 +298,7 @@ struct relay *relay_new(const struct service *service, const struct producer_met
                         char *error, size_t error_size)
 {
     static const struct housekeeping_events events = {.on_ticked = on_ticked, .on_swept = on_due};
+    static const struct fence_events fence_events = {.on_open = on_term_open, .on_idle = on_due};
     struct relay *relay = xcalloc(1, sizeof *relay);
     relay->config = service->config;
     relay->metrics = metrics;
@@ -295,6 +309,7 @@ struct relay *relay_new(const struct service *service, const struct producer_met
         relay_free(relay);
         return NULL;
     }
+    relay->fence = fence_new(relay->election, &fence_events, relay);
     relay->transit = transit_new(relay->election, relay->config, metrics, on_stepped, relay);
     relay->housekeeping = housekeeping_new(relay->election, relay->config->producer_retention_s,
                                            &events, relay);
@@ -307,6 +322,7 @@ void relay_free(struct relay *relay)
         return;
     election_free(relay->election);
     housekeeping_free(relay->housekeeping);
+    fence_free(relay->fence);
     transit_free(relay->transit);
     timer_free(relay->timer);
     timer_free(relay->ask_again);

@@ -10,6 +10,8 @@
  * active then. What may have been published before carries the header `repeat` (repeats.h), so that
  * the sender looks for its sent key first.
  *
+ * What a relay that was replaced still has on its way is refused by the broker (fence.h).
+ *
  * Called by producer.c. A database that fails costs the session, which comes back by itself.
  */
 #ifndef MTC_RELAY_H

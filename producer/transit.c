@@ -19,8 +19,8 @@ struct transit {
     const struct producer_metrics *metrics;
     transit_on_stepped on_stepped;
     void *arg;
-    struct publisher *publisher; /* NULL: nowhere to publish to */
-    uint64_t generation;         /* of its channel: another one with each gain and each loss */
+    struct outbox_route route; /* its publisher is NULL: nowhere to publish to */
+    uint64_t generation;       /* of its channel: another one with each gain and each loss */
     struct flights flights;
     struct repeats repeats;
     bool old_tags; /* the ring holds rows of a lost channel: they leave before new tags come in */
@@ -35,8 +35,7 @@ static void publish_row(struct transit *transit, const PGresult *rows, int row)
 {
     int64_t id = outbox_row_id(rows, row);
     bool repeat = repeats_has(&transit->repeats, id), unformed;
-    uint64_t tag = outbox_row_publish(rows, row, (int)transit->config->topology_partitions,
-                                      transit->publisher, repeat, &unformed);
+    uint64_t tag = outbox_row_publish(rows, row, &transit->route, repeat, &unformed);
     flights_add(&transit->flights, tag, id, outbox_row_created_us(rows, row));
     metric_add(transit->metrics->published, 1);
     metric_add(transit->metrics->repeated, repeat);
@@ -108,7 +107,7 @@ static void on_step(const PGresult *rows, const struct pg_error *error, void *ar
      * If its channel was lost meanwhile, rows before these are to be read again, and they come
      * first; even if there is another channel by now.
      */
-    bool dropped = transit->asked_in != transit->generation || !transit->publisher ||
+    bool dropped = transit->asked_in != transit->generation || !transit->route.publisher ||
                    transit->old_tags;
     if (dropped) {
         transit->old_tags = transit->flights.count > 0;
@@ -157,12 +156,12 @@ int transit_rows_wanted(const struct transit *transit)
     size_t room = flights_room_left(&transit->flights);
     size_t window = (size_t)transit->config->producer_window;
     size_t batch = (size_t)transit->config->producer_batch;
-    if (!transit->publisher || transit->old_tags)
+    if (!transit->route.publisher || transit->old_tags)
         return 0;
     if (transit->careful)
         return rows_wanted_carefully(transit, room);
-    if (publisher_is_blocked(transit->publisher) ||
-        publisher_unsent(transit->publisher) > UNSENT_MAX)
+    if (publisher_is_blocked(transit->route.publisher) ||
+        publisher_unsent(transit->route.publisher) > UNSENT_MAX)
         return 0;
     /* Short of room, wait for it: many small reads cost more than a few good ones. */
     if (transit->flights.count && room < window / 4)
@@ -175,7 +174,7 @@ int64_t transit_mark_at(const struct transit *transit)
     size_t confirmed = transit->flights.in_state[FLIGHT_CONFIRMED];
     if (!confirmed)
         return INT64_MAX;
-    if (confirmed >= (size_t)transit->config->producer_batch || !transit->publisher ||
+    if (confirmed >= (size_t)transit->config->producer_batch || !transit->route.publisher ||
         transit->careful)
         return 0; /* no more company comes */
     return transit->confirmed_since_ms + MARK_DELAY_MS;
@@ -202,6 +201,8 @@ void transit_take_over(struct transit *transit, int64_t newest)
 
 void transit_forget(struct transit *transit)
 {
+    transit->route.publisher = NULL;
+    transit->generation++;
     flights_clear(&transit->flights);
     repeats_clear(&transit->repeats);
     transit->old_tags = false;
@@ -214,9 +215,11 @@ void transit_on_oldest_told(struct transit *transit, int64_t created_us)
     transit->oldest_told_us = created_us;
 }
 
-void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher)
+void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher,
+                                const char *exchange)
 {
-    transit->publisher = publisher;
+    transit->route.publisher = publisher;
+    transit->route.exchange = exchange;
     transit->generation++;
 }
 
@@ -224,7 +227,7 @@ void transit_on_publisher_lost(struct transit *transit)
 {
     struct flights *flights = &transit->flights;
     transit->oldest_told_us = transit_oldest_us(transit);
-    transit->publisher = NULL;
+    transit->route.publisher = NULL;
     transit->generation++;
     for (size_t i = 0; i < flights->count; i++) {
         const struct flight *flight = flights_at(flights, i);
@@ -266,6 +269,7 @@ struct transit *transit_new(struct election *election, const struct config *conf
     struct transit *transit = xcalloc(1, sizeof *transit);
     transit->election = election;
     transit->config = config;
+    transit->route.partitions = (int)config->topology_partitions;
     transit->metrics = metrics;
     transit->on_stepped = on_stepped;
     transit->arg = arg;

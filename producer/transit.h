@@ -51,10 +51,13 @@ bool transit_is_done(const struct transit *transit);
 /* Rows up to `newest` may have been published by a predecessor. */
 void transit_take_over(struct transit *transit, int64_t newest);
 
-/* The session is lost: whoever is active next reads what is not marked, as repeats. */
+/* The session is lost, and the right to publish with it: whoever is active next reads what is not
+ * marked, as repeats. */
 void transit_forget(struct transit *transit);
 
-void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher);
+/* Rows may be published with this, to this exchange; both are borrowed. */
+void transit_on_publisher_ready(struct transit *transit, struct publisher *publisher,
+                                const char *exchange);
 /* Unconfirmed rows will be read again. Confirmed ones stay to be marked. */
 void transit_on_publisher_lost(struct transit *transit);
 void transit_on_confirmed(struct transit *transit, uint64_t tag, bool multiple);

@@ -23,6 +23,8 @@ BEGIN
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.row_problem(mtc.outbox)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.set_aside(bigint[])'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.may_partition(text)'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.begin_term()'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.term_begun(bigint)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.oldest_waiting()'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
                    ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'),

@@ -2,6 +2,7 @@
  * topology.h - the exchanges and queues of the suite, declared in one place
  *
  *   mtc.partitions  direct exchange; the routing key is the name of a partition
+ *   mtc.relay.<n>   fanout exchange in front of it, of the active relay alone (producer/fence.h)
  *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as
  *                   the net underneath. All events of a machine go to one: who publishes computes
  *                   it, by topology_partition_of()
@@ -27,6 +28,7 @@
 #include "net/amqp_chan.h"
 
 #define TOPOLOGY_PARTITIONS  "mtc.partitions"
+#define TOPOLOGY_RELAY       "mtc.relay." /* and a number */
 #define TOPOLOGY_DEAD        "mtc.dead"
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
 #define TOPOLOGY_CONTROL     "mtc.control"

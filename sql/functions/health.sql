@@ -45,7 +45,7 @@ BEGIN
     SELECT string_agg(f, ', ') INTO forbidden
       FROM unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)', 'mtc.apply_outcomes(jsonb)',
                         'mtc.sweep(bigint, interval)', 'mtc.tick()', 'mtc.relay_awake(boolean)',
-                        'mtc.oldest_waiting()', 'mtc.apply_cycle_times(jsonb)',
+                        'mtc.begin_term()', 'mtc.oldest_waiting()', 'mtc.apply_cycle_times(jsonb)',
                         'mtc.cycle_run_due(interval)']) f
      WHERE NOT coalesce(has_function_privilege(current_user, to_regprocedure(f), 'EXECUTE'), false);
     IF forbidden IS NULL THEN

@@ -130,6 +130,28 @@ BEGIN
 END
 $$;
 
+-- A relay's term begins: its number, higher than all before, and up to which number earlier terms
+-- are fenced off already, at the broker. The relay fences the others off (their exchanges go), and
+-- says so by mtc.term_begun(); then it may read. A number must never be given twice, so unlike
+-- marks this is on disk before it is told.
+CREATE OR REPLACE FUNCTION mtc.begin_term(OUT term bigint, OUT fenced bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    PERFORM set_config('synchronous_commit', 'on', true);
+    INSERT INTO mtc.setting AS s (name, value) VALUES ('relay_term', '1')
+    ON CONFLICT (name) DO UPDATE SET value = s.value::bigint + 1
+    RETURNING s.value::bigint INTO term;
+    fenced := coalesce((SELECT s.value::bigint FROM mtc.setting s WHERE s.name = 'relay_fenced'),
+                       0);
+END
+$$;
+
+CREATE OR REPLACE FUNCTION mtc.term_begun(term bigint) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    INSERT INTO mtc.setting AS s (name, value) VALUES ('relay_fenced', term - 1)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+$$;
+
 -- When the oldest event that waits was made, in microseconds; NULL: none waits. Ids follow
 -- creation nearly enough, and the lowest is one step in the relay's own index.
 CREATE OR REPLACE FUNCTION mtc.oldest_waiting() RETURNS bigint

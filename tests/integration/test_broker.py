@@ -55,9 +55,11 @@ def test_topology(stack, servers):
 def declared(servers, stack, kind, *names):
     """What the broker has of ours for good, in the words of deploy/rabbitmq/topology.json."""
     have = json.loads(servers.rabbit.api("GET", f"/api/{kind}/{stack.name}")[1])
-    return in_order({name: thing[name] for name in names} for thing in have
-                    if thing.get("source", thing.get("name")).startswith("mtc.")
-                    and not thing.get("destination", thing.get("name")).startswith("mtc.programs."))
+    def is_for_good(thing):
+        of, to = thing.get("source", thing.get("name")), thing.get("destination", "")
+        return of.startswith("mtc.") and not any(
+            name.startswith(("mtc.programs.", "mtc.relay.")) for name in (of, to))
+    return in_order({name: thing[name] for name in names} for thing in have if is_for_good(thing))
 
 
 def in_order(things):

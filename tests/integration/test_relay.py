@@ -1,4 +1,5 @@
 """One relay at a time, woken when there is something to do."""
+import json
 import signal
 import time
 
@@ -176,6 +177,19 @@ def test_a_relay_stopped_in_the_middle_of_a_large_answer_loses_its_lock(stack):
         first.thaw()
 
 
+def amqp_link(proxy, stack):
+    """A link to RabbitMQ, and the URL that leads through it."""
+    port = stack.servers.rabbit.port
+    link = proxy.link("amqp", port)
+    return link, stack.servers.rabbit.url(stack.name).replace(f":{port}/", f":{link.port}/")
+
+
+def relay_exchanges(stack):
+    listed = stack.servers.rabbit.api("GET", f"/api/exchanges/{stack.name}")[1]
+    return [exchange["name"] for exchange in json.loads(listed)
+            if exchange["name"].startswith("mtc.relay.")]
+
+
 def wait_for_a_read_that_is_held_up(pg):
     """Until the relay's step waits for a lock on the outbox."""
     wait_for(lambda: pg.execute("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
@@ -190,9 +204,7 @@ def test_a_read_that_outlives_its_channel_is_dropped(make_stack):
     proxy = Proxy()
     try:
         stack = make_stack()
-        link = proxy.link("amqp", stack.servers.rabbit.port)
-        url = stack.servers.rabbit.url(stack.name).replace(
-            f":{stack.servers.rabbit.port}/", f":{link.port}/")
+        link, url = amqp_link(proxy, stack)
         producer = stack.producer(mtc_amqp_url=url).wait_ready()
         wait_for(lambda: active(producer), 10, "active")
         stack.sender().wait_ready()
@@ -213,5 +225,51 @@ def test_a_read_that_outlives_its_channel_is_dropped(make_stack):
         assert stack.wait_settled() == {"delivered": 6}
         check_all_arrived(stack)
         assert producer.metrics()["mtc_producer_repeats_total"] == 3
+    finally:
+        proxy.stop()
+
+
+def test_what_a_replaced_relay_still_had_on_its_way_goes_nowhere(make_stack):
+    """It is stopped while its link to the broker is slow: events are in the network, in its
+    kernel and in its own memory. Another takes over and relays them all; when the first wakes, what
+    it had on its way comes to the broker, which refuses it. A sender that came later, without a
+    memory of the first copies and without sent keys, gets none of them."""
+    proxy = Proxy()
+    try:
+        stack = make_stack()
+        link, url = amqp_link(proxy, stack)
+        # a broker that does not miss the heartbeats of the stopped one meanwhile
+        first = stack.producer("first", mtc_amqp_url=url, mtc_amqp_heartbeat_s=120).wait_ready()
+        wait_for(lambda: active(first), 10, "the first is active")
+        link.set("stall")
+        with stack.connect() as pg:  # more than the kernel takes of a link that takes nothing
+            pg.execute("SELECT count(mtc.emit('setup', machine, 'setup.started',"
+                       " json_build_object('n', n, 'x', repeat('x', 98000))))"
+                       " FROM generate_series(1, 120) n, unnest(ARRAY['SR-25', 'SR-26']) machine")
+        wait_for(lambda: first.metrics()["mtc_producer_published_total"] == 240, 20, "on their way")
+        first.freeze()
+        try:
+            with stack.connect() as pg:  # a broker that was made anew has none of these exchanges
+                pg.execute("UPDATE mtc.setting SET value = -3 WHERE name = 'relay_fenced'")
+            second = stack.producer("second").wait_ready()
+            wait_for(lambda: active(second), 20, "the second is active")
+            sender = stack.sender().wait_ready()
+            # told to the ledger they may not be: the first holds outcomes too
+            wait_for(lambda: stack.sim.stats()["record"]["applied"] == 240, 60, "delivered")
+            sender.stop()
+            stack.empty_redis()
+        finally:
+            first.thaw()
+        link.set("pass")
+        wait_for(lambda: first.text().count("connected to RabbitMQ") == 2, 30,
+                 "the first had to connect anew")
+        stack.sender().wait_ready()
+        for machine in ("SR-25", "SR-26"):
+            stack.emit(machine)  # behind whatever their partitions hold
+        assert stack.wait_settled() == {"delivered": 242}
+        assert duplicates(check_all_arrived(stack)) == 0
+        assert active(first, second) == [second]
+        assert "no exchange 'mtc.relay.1'" in first.text()
+        assert relay_exchanges(stack) == ["mtc.relay.2"], "the first one's exchange is gone"
     finally:
         proxy.stop()

@@ -164,17 +164,19 @@ class Stack:
             if plant:
                 pg.execute((ROOT / "sql/demo/plant.sql").read_text())
         self.servers.rabbit.make_vhost(self.name)
+        self.empty_redis()  # another test may have had it
+        self.ctl("migrate", *(("--adapter", "production_tracking") if plant else ()),
+                 *self.migrate_options)
+        self.sim.start()
+        return self
+
+    def empty_redis(self):
         with socket.create_connection(("127.0.0.1", self.servers.redis.port), timeout=20) as redis:
-            # another test may have had it
             redis.sendall(f"SELECT {self.redis_database}\r\nFLUSHDB\r\n".encode())
             answer = b""
             while answer.count(b"\r\n") < 2:
                 answer += redis.recv(100)
             assert answer == b"+OK\r\n+OK\r\n", answer
-        self.ctl("migrate", *(("--adapter", "production_tracking") if plant else ()),
-                 *self.migrate_options)
-        self.sim.start()
-        return self
 
     def ctl(self, *words, status=0):
         done = subprocess.run([BUILD / "mtcctl", "-c", self.config_path, *words],

@@ -24,6 +24,7 @@ struct amqp_chan {
     bool closing, opened, closed;
     struct fake_call calls[FAKE_MAX];
     int first_call, call_count;
+    char exchange_calls[512];
 };
 
 struct amqp_conn {
@@ -82,6 +83,11 @@ int fake_acked(const struct amqp_chan *chan, const uint64_t **tags)
 const char *fake_consumed(const struct amqp_chan *chan)
 {
     return chan->queue;
+}
+
+const char *fake_exchange_calls(const struct amqp_chan *chan)
+{
+    return chan->exchange_calls;
 }
 
 bool fake_is_closing(const struct amqp_chan *chan)
@@ -210,11 +216,31 @@ void amqp_chan_close(struct amqp_chan *chan)
     chan->closing = true;
 }
 
+static const char *word(amqp_bytes_t bytes)
+{
+    return bytes.bytes; /* ours are texts */
+}
+
+static void note_exchange_call(struct amqp_chan *chan, amqp_method_number_t id, const void *decoded)
+{
+    size_t len = strlen(chan->exchange_calls), room = sizeof chan->exchange_calls - len;
+    char *end = chan->exchange_calls + len;
+    if (id == AMQP_EXCHANGE_DELETE_METHOD)
+        snprintf(end, room, "delete %s, ",
+                 word(((const amqp_exchange_delete_t *)decoded)->exchange));
+    if (id == AMQP_EXCHANGE_DECLARE_METHOD)
+        snprintf(end, room, "declare %s, ",
+                 word(((const amqp_exchange_declare_t *)decoded)->exchange));
+    if (id == AMQP_EXCHANGE_BIND_METHOD)
+        snprintf(end, room, "bind %s to %s, ",
+                 word(((const amqp_exchange_bind_t *)decoded)->source),
+                 word(((const amqp_exchange_bind_t *)decoded)->destination));
+}
+
 void amqp_chan_call(struct amqp_chan *chan, amqp_method_number_t id, void *decoded,
                     amqp_method_number_t reply_id, amqp_reply on_reply, void *arg)
 {
-    (void)id;
-    (void)decoded;
+    note_exchange_call(chan, id, decoded);
     if (chan->call_count < FAKE_MAX)
         chan->calls[chan->call_count++] = (struct fake_call){reply_id, on_reply, arg};
 }

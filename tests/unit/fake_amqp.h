@@ -30,6 +30,8 @@ struct amqp_chan *fake_conn_channel(struct amqp_conn *conn, int n);
 int fake_published(const struct amqp_chan *chan, const struct fake_message **messages);
 int fake_acked(const struct amqp_chan *chan, const uint64_t **tags);
 const char *fake_consumed(const struct amqp_chan *chan); /* the queue, or "" */
+/* Calls about exchanges, in their order: "delete a, declare b, bind b to c, ". */
+const char *fake_exchange_calls(const struct amqp_chan *chan);
 bool fake_is_closing(const struct amqp_chan *chan);
 
 /* What the broker does. */

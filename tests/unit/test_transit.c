@@ -51,7 +51,7 @@ static void on_confirmed(uint64_t tag, bool multiple, void *arg)
 static void open_publisher(struct fixture *fixture)
 {
     publisher_open(fixture->publisher);
-    transit_on_publisher_ready(fixture->transit, fixture->publisher);
+    transit_on_publisher_ready(fixture->transit, fixture->publisher, "mtc.relay.1");
 }
 
 static int set_up(void **state)
