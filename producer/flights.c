@@ -7,21 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-void flights_init(struct flights *flights, size_t room)
-{
-    memset(flights, 0, sizeof *flights);
-    flights->ring = xcalloc(room, sizeof *flights->ring);
-    flights->room = room;
-}
-
 void flights_free(struct flights *flights)
 {
-    free(flights->ring);
+    free(flights->list);
 }
 
 struct flight *flights_at(const struct flights *flights, size_t index)
 {
-    return &flights->ring[(flights->first + index) % flights->room];
+    return &flights->list[index];
 }
 
 void flights_set(struct flights *flights, struct flight *flight, enum flight_state state)
@@ -33,33 +26,67 @@ void flights_set(struct flights *flights, struct flight *flight, enum flight_sta
 
 void flights_turn_all(struct flights *flights, enum flight_state from, enum flight_state to)
 {
-    for (size_t i = 0; i < flights->count; i++) {
+    for (size_t i = 0; i < flights->count && flights->in_state[from]; i++) {
         struct flight *flight = flights_at(flights, i);
         if (flight->state == from)
             flights_set(flights, flight, to);
     }
 }
 
-void flights_add(struct flights *flights, uint64_t tag, int64_t row, int64_t created_us)
+void flights_drop_all(struct flights *flights, enum flight_state state)
 {
-    if (flights->count == flights->room ||
-        (flights->count && tag != flights->first_tag + flights->count))
-        abort(); /* our bug: nobody reads more than there is room for; the channel counts tags */
-    if (flights->count == 0)
-        flights->first_tag = tag;
-    struct flight *flight = flights_at(flights, flights->count++);
-    *flight = (struct flight){.row = row, .created_us = created_us, .state = FLIGHT_PUBLISHED};
+    size_t kept = 0;
+    if (!flights->in_state[state])
+        return;
+    for (size_t i = 0; i < flights->count; i++) {
+        if (flights->list[i].state != state)
+            flights->list[kept++] = flights->list[i];
+    }
+    flights->count = kept;
+    flights->in_state[state] = 0;
+}
+
+void flights_forget_tags(struct flights *flights)
+{
+    for (size_t i = 0; i < flights->count; i++)
+        flights->list[i].tag = 0;
+}
+
+void flights_add(struct flights *flights, const struct flight *flight)
+{
+    if (flights->count && flight->tag <= flights->list[flights->count - 1].tag)
+        abort(); /* our bug: the channel counts tags */
+    if (flights->count == flights->room) {
+        flights->room = flights->room ? flights->room * 2 : 64;
+        flights->list = xrealloc(flights->list, flights->room * sizeof *flights->list);
+    }
+    flights->list[flights->count] = *flight;
+    flights->list[flights->count++].state = FLIGHT_PUBLISHED;
     flights->in_state[FLIGHT_PUBLISHED]++;
+}
+
+/* How many have this tag or a lower one. */
+static size_t count_up_to(const struct flights *flights, uint64_t tag)
+{
+    size_t low = 0, high = flights->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (flights->list[middle].tag <= tag)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
 void flights_confirm(struct flights *flights, uint64_t tag, bool multiple,
                      void (*on_confirmed)(const struct flight *flight, void *arg), void *arg)
 {
-    if (flights->count == 0 || tag < flights->first_tag ||
-        tag >= flights->first_tag + flights->count)
+    size_t end = count_up_to(flights, tag);
+    size_t begin = multiple || !end ? 0 : end - 1;
+    if (!multiple && end && flights->list[begin].tag != tag)
         return;
-    size_t last = (size_t)(tag - flights->first_tag);
-    for (size_t i = multiple ? 0 : last; i <= last; i++) {
+    for (size_t i = begin; i < end; i++) {
         struct flight *flight = flights_at(flights, i);
         if (flight->state == FLIGHT_PUBLISHED) {
             flights_set(flights, flight, FLIGHT_CONFIRMED);
@@ -68,37 +95,23 @@ void flights_confirm(struct flights *flights, uint64_t tag, bool multiple,
     }
 }
 
-void flights_trim(struct flights *flights)
-{
-    while (flights->count && flights_at(flights, 0)->state == FLIGHT_MARKED) {
-        flights->in_state[FLIGHT_MARKED]--;
-        flights->first = (flights->first + 1) % flights->room;
-        flights->first_tag++;
-        flights->count--;
-    }
-}
-
 void flights_clear(struct flights *flights)
 {
-    flights->first = flights->count = 0;
+    flights->count = 0;
     memset(flights->in_state, 0, sizeof flights->in_state);
 }
 
-size_t flights_room_left(const struct flights *flights)
-{
-    return flights->room - flights->count;
-}
-
-static char *array_of(const struct flights *flights, enum flight_state from, enum flight_state to)
+/* states: a bit each */
+static char *array_of(const struct flights *flights, unsigned states)
 {
     size_t len = 0, room = 3;
-    for (int state = (int)from; state <= (int)to; state++)
-        room += flights->in_state[state] * 21;
+    for (int state = 0; state < FLIGHT_STATES; state++)
+        room += states & 1u << state ? flights->in_state[state] * 21 : 0;
     char *out = xmalloc(room);
     out[len++] = '{';
     for (size_t i = 0; i < flights->count; i++) {
         const struct flight *flight = flights_at(flights, i);
-        if (flight->state >= from && flight->state <= to)
+        if (states & 1u << flight->state)
             len += (size_t)sprintf(out + len, "%s%" PRId64, len > 1 ? "," : "", flight->row);
     }
     out[len++] = '}';
@@ -108,10 +121,10 @@ static char *array_of(const struct flights *flights, enum flight_state from, enu
 
 char *flights_array_of(const struct flights *flights, enum flight_state state)
 {
-    return array_of(flights, state, state);
+    return array_of(flights, 1u << state);
 }
 
-char *flights_array_unmarked(const struct flights *flights)
+char *flights_array_of_all(const struct flights *flights)
 {
-    return array_of(flights, FLIGHT_PUBLISHED, FLIGHT_MARKING);
+    return array_of(flights, ~0u);
 }

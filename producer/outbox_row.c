@@ -42,6 +42,27 @@ int64_t outbox_row_created_us(const PGresult *rows, int row)
     return number(rows, row, COL_CREATED);
 }
 
+const char *outbox_row_machine(const PGresult *rows, int row)
+{
+    const char *machine = text(rows, row, COL_MACHINE);
+    return machine ? machine : "";
+}
+
+bool outbox_row_is_unformed(const PGresult *rows, int row)
+{
+    return text(rows, row, COL_ERROR) != NULL;
+}
+
+size_t outbox_row_bytes(const PGresult *rows, int row)
+{
+    return (size_t)PQgetlength(rows, row, COL_BODY) + 1000;
+}
+
+int outbox_row_partition(const PGresult *rows, int row, const struct outbox_route *route)
+{
+    return topology_partition_of(outbox_row_machine(rows, row), route->partitions);
+}
+
 static struct envelope envelope_of(const PGresult *rows, int row, bool repeat)
 {
     const char *again = text(rows, row, COL_AGAIN);
@@ -88,13 +109,12 @@ static uint64_t publish_event(const struct outbox_route *route, const struct env
 }
 
 uint64_t outbox_row_publish(const PGresult *rows, int row, const struct outbox_route *route,
-                            bool repeat, bool *unformed)
+                            bool repeat)
 {
     struct envelope envelope = envelope_of(rows, row, repeat);
     const char *problem = text(rows, row, COL_ERROR);
     const char *body = PQgetvalue(rows, row, COL_BODY);
     size_t len = (size_t)PQgetlength(rows, row, COL_BODY);
-    *unformed = problem != NULL;
     uint64_t tag = problem ? publish_unformed(route->publisher, &envelope, problem, body, len)
                            : publish_event(route, &envelope, body, len);
     log_debug("published", LF_S("event", envelope.event_id), LF_S("machine", envelope.machine));

@@ -11,19 +11,25 @@
 #include <libpq-fe.h>
 
 int64_t outbox_row_id(const PGresult *rows, int row);
-int64_t outbox_row_created_us(const PGresult *rows, int row); /* 0: unknown */
+int64_t outbox_row_created_us(const PGresult *rows, int row);  /* 0: unknown */
+const char *outbox_row_machine(const PGresult *rows, int row); /* "": none */
+bool outbox_row_is_unformed(const PGresult *rows, int row);    /* its event is */
+size_t outbox_row_bytes(const PGresult *rows, int row);        /* as mtc.row_bytes() says */
 
-/*
- * Publishes the row: through the route's exchange to its machine's partition, or, if the event
- * could not be formed, to mtc.dead with the reason (and *unformed set). Returns the publisher's
- * tag.
- */
 struct outbox_route {
     struct publisher *publisher;
     const char *exchange;
     int partitions;
 };
+
+/* That of its machine. */
+int outbox_row_partition(const PGresult *rows, int row, const struct outbox_route *route);
+
+/*
+ * Publishes the row: through the route's exchange to its machine's partition, or, if the event
+ * could not be formed, to mtc.dead with the reason. Returns the publisher's tag.
+ */
 uint64_t outbox_row_publish(const PGresult *rows, int row, const struct outbox_route *route,
-                            bool repeat, bool *unformed);
+                            bool repeat);
 
 #endif

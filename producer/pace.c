@@ -46,11 +46,10 @@ void pace_on_read_sent(struct pace *pace, int64_t now)
     pace->last_read_ms = now;
 }
 
-void pace_on_read_done(struct pace *pace, int asked, int count)
+void pace_on_read_done(struct pace *pace, bool found, bool more)
 {
-    pace->reads_with_rows += count > 0;
-    if (asked && count >= asked)
-        pace->read_wanted = true; /* there is more; what comes later announces itself */
+    pace->reads_with_rows += found;
+    pace->read_wanted |= more; /* what comes later announces itself */
 }
 
 bool pace_switch(struct pace *pace, int64_t now)

@@ -41,8 +41,8 @@ void pace_on_poll_due(struct pace *pace);
 
 void pace_on_read_sent(struct pace *pace, int64_t now);
 
-/* A statement that asked for so many rows (0: none) brought so many. */
-void pace_on_read_done(struct pace *pace, int asked, int count);
+/* A statement is done. found: it brought rows; more: there are more to be read. */
+void pace_on_read_done(struct pace *pace, bool found, bool more);
 
 /*
  * True if the relay has fallen asleep or woken just now: its owner tells emit (pace->awake), and

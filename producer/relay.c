@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define BUSY_POLL_MS    10   /* the poll is due, but the broker takes nothing */
+#define WATCH_MS        1000 /* between looks whether the broker confirms anything */
 #define PARTITIONING_MS 1000 /* pause between questions whether the old partitioning is settled */
 
 struct relay {
@@ -25,7 +26,7 @@ struct relay {
     struct transit *transit;
     struct housekeeping *housekeeping;
     struct pace pace;
-    struct timer *timer;
+    struct timer *timer, *watch;
     bool active;             /* elected, and taken over */
     struct timer *ask_again; /* whether it may publish by its own partitioning */
     struct log_limit waits;
@@ -125,11 +126,23 @@ static void on_due(void *arg)
     pump(arg);
 }
 
-static void on_stepped(int asked, int count, void *arg)
+static void on_stepped(bool found, bool more, void *arg)
 {
     struct relay *relay = arg;
-    pace_on_read_done(&relay->pace, asked, count);
+    pace_on_read_done(&relay->pace, found, more);
     pump(relay);
+}
+
+/* What stands still says nothing: it has to be looked at. */
+static void on_watch_due(void *arg)
+{
+    struct relay *relay = arg;
+    int64_t often = relay->config->producer_confirm_ms / 4;
+    timer_in(relay->watch, often < WATCH_MS ? often : WATCH_MS);
+    if (transit_watch(relay->transit, mono_ms())) {
+        pace_want_read(&relay->pace);
+        pump(relay);
+    }
 }
 
 static void on_term_open(struct publisher *publisher, const char *exchange, void *arg)
@@ -254,7 +267,8 @@ void relay_on_publisher_lost(struct relay *relay)
 
 void relay_on_confirmed(struct relay *relay, uint64_t tag, bool multiple)
 {
-    transit_on_confirmed(relay->transit, tag, multiple);
+    if (transit_on_confirmed(relay->transit, tag, multiple))
+        pace_want_read(&relay->pace);
     if (relay->active)
         pump(relay);
 }
@@ -311,6 +325,8 @@ struct relay *relay_new(const struct service *service, const struct producer_met
     }
     relay->fence = fence_new(relay->election, &fence_events, relay);
     relay->transit = transit_new(relay->election, relay->config, metrics, on_stepped, relay);
+    relay->watch = timer_new(service->loop, on_watch_due, relay);
+    timer_soon(relay->watch);
     relay->housekeeping = housekeeping_new(relay->election, relay->config->producer_retention_s,
                                            &events, relay);
     return relay;
@@ -325,6 +341,7 @@ void relay_free(struct relay *relay)
     fence_free(relay->fence);
     transit_free(relay->transit);
     timer_free(relay->timer);
+    timer_free(relay->watch);
     timer_free(relay->ask_again);
     free(relay);
 }

@@ -2,8 +2,9 @@
  * transit.h - rows on their way from the outbox to the broker: read, published, confirmed, marked
  *
  * One statement does it all: mtc.relay_step() marks what was confirmed and reads what comes next,
- * and what it brings is published in its order. Rows on their way are in a ring (flights.h); those
- * that may have been published before are known (repeats.h).
+ * and what it brings is published in its order, but for the rows of machines that are held
+ * (quota.h), which are read again later. Rows on their way are in a list (flights.h); those that
+ * may have been published before are known (repeats.h).
  *
  * Owned by the relay, which decides when the next step is due, and how many rows it may bring.
  */
@@ -20,8 +21,8 @@
 
 struct transit;
 
-/* on_stepped: the step is done; it asked for so many rows (0: none), and so many were published. */
-typedef void (*transit_on_stepped)(int asked, int count, void *arg);
+/* on_stepped: the step is done. found: rows were published; more: there are more to be read. */
+typedef void (*transit_on_stepped)(bool found, bool more, void *arg);
 
 /* All is borrowed. */
 struct transit *transit_new(struct election *election, const struct config *config,
@@ -45,7 +46,7 @@ void transit_step(struct transit *transit, int max_rows);
 int64_t transit_oldest_us(const struct transit *transit);
 void transit_on_oldest_told(struct transit *transit, int64_t created_us);
 
-/* Nothing waits for a confirm or a mark. */
+/* Nothing waits for a confirm or a mark, but for a confirm of a stopped partition. */
 bool transit_is_done(const struct transit *transit);
 
 /* Rows up to `newest` may have been published by a predecessor. */
@@ -60,6 +61,11 @@ void transit_on_publisher_ready(struct transit *transit, struct publisher *publi
                                 const char *exchange);
 /* Unconfirmed rows will be read again. Confirmed ones stay to be marked. */
 void transit_on_publisher_lost(struct transit *transit);
-void transit_on_confirmed(struct transit *transit, uint64_t tag, bool multiple);
+/* True if rows that had to wait may go. */
+bool transit_on_confirmed(struct transit *transit, uint64_t tag, bool multiple);
+
+/* To be called every second or so: stops partitions that confirm nothing, and gives the connection
+ * up if nothing at all is confirmed. True if there is room for others now. */
+bool transit_watch(struct transit *transit, int64_t now);
 
 #endif

@@ -20,8 +20,13 @@ BEGIN
     FOR v IN
         SELECT f.later, a.grantee::regrole AS role
           FROM (VALUES
+                   ('mtc.relay_step(bigint[], bigint[], integer)',
+                    'mtc.relay_step(bigint[], bigint[], integer, bigint, text[])'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.row_bytes(mtc.outbox)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.row_problem(mtc.outbox)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.set_aside(bigint[])'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)',
+                    'mtc.set_aside(bigint[], text[])'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.may_partition(text)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.begin_term()'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.term_begun(bigint)'),

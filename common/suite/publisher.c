@@ -177,6 +177,11 @@ size_t publisher_unsent(const struct publisher *publisher)
     return amqp_conn_unsent(publisher->conn);
 }
 
+void publisher_fail(struct publisher *publisher, const char *reason)
+{
+    amqp_conn_fail(publisher->conn, reason);
+}
+
 int publisher_waiting(const struct publisher *publisher)
 {
     return publisher->count;

@@ -60,6 +60,9 @@ bool publisher_is_blocked(const struct publisher *publisher);
 /* Bytes sent and not yet written to the socket. */
 size_t publisher_unsent(const struct publisher *publisher);
 
+/* Gives the connection up, as for a message that was refused. */
+void publisher_fail(struct publisher *publisher, const char *reason);
+
 /* Messages whose done has not been called yet. */
 int publisher_waiting(const struct publisher *publisher);
 

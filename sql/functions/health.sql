@@ -43,7 +43,8 @@ BEGIN
     RETURN QUERY SELECT h.verdict, h.what, h.detail, h.advice FROM mtc.adapter_health() h;
 
     SELECT string_agg(f, ', ') INTO forbidden
-      FROM unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer)', 'mtc.apply_outcomes(jsonb)',
+      FROM unnest(ARRAY['mtc.relay_step(bigint[], bigint[], integer, bigint, text[])',
+                        'mtc.apply_outcomes(jsonb)',
                         'mtc.sweep(bigint, interval)', 'mtc.tick()', 'mtc.relay_awake(boolean)',
                         'mtc.begin_term()', 'mtc.oldest_waiting()', 'mtc.apply_cycle_times(jsonb)',
                         'mtc.cycle_run_due(interval)']) f

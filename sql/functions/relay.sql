@@ -26,17 +26,28 @@ LANGUAGE sql IMMUTABLE AS $$
                          THEN 'its headers do not fit into a message; see the outbox row' END)
 $$;
 
+-- What a row takes of the relay's memory, nearly enough: its body, and something for the rest. The
+-- relay counts alike. The length of a text is known without reading it.
+CREATE OR REPLACE FUNCTION mtc.row_bytes(o mtc.outbox) RETURNS integer
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(octet_length(o.body), 0) + 1000
+$$;
+
 -- Marks what the broker has confirmed, and reads what comes next, both in one round trip.
 -- `in_flight` are the rows read before and neither confirmed nor given up; they are not read again.
 -- Rows below the highest of them that were committed late are read in the same snapshot as the
--- newest, or order would be lost. `again`: the row is an event sent again on purpose.
-CREATE OR REPLACE FUNCTION mtc.relay_step(confirmed bigint[], in_flight bigint[], max_rows integer)
+-- newest, or order would be lost. No more rows are read than `max_rows`, and none behind the one
+-- that reaches `max_bytes`. `held`: machines of which nothing is read. `again`: the row is an event
+-- sent again on purpose.
+CREATE OR REPLACE FUNCTION mtc.relay_step(confirmed bigint[], in_flight bigint[], max_rows integer,
+                                          max_bytes bigint, held text[])
 RETURNS TABLE (id bigint, event_id uuid, kind text, machine text, type text, path text, body text,
                traceparent text, error text, occurred_s bigint, created_us bigint, again boolean)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
-    high bigint := coalesce((SELECT max(f) FROM unnest(in_flight) f), 0);
+    high      bigint := coalesce((SELECT max(f) FROM unnest(in_flight) f), 0);
+    none_held boolean := cardinality(held) = 0;
 BEGIN
     IF cardinality(confirmed) > 0 THEN
         -- In id order, as mtc.apply_outcomes() does: two that lock the same rows can't wait for
@@ -57,11 +68,21 @@ BEGIN
     IF max_rows > 0 THEN
         RETURN QUERY
         WITH late AS (
-            SELECT o.id FROM mtc.outbox o WHERE o.published_at IS NULL AND o.id <= high
+            SELECT o.id FROM mtc.outbox o
+             WHERE o.published_at IS NULL AND o.id <= high
+               AND (none_held OR coalesce(left(o.machine, 4096), '') <> ALL (held))
             EXCEPT SELECT f FROM unnest(in_flight) f
         ), fresh AS (
             SELECT o.id FROM mtc.outbox o
-             WHERE o.published_at IS NULL AND o.id > high ORDER BY o.id LIMIT max_rows
+             WHERE o.published_at IS NULL AND o.id > high
+               AND (none_held OR coalesce(left(o.machine, 4096), '') <> ALL (held))
+             ORDER BY o.id LIMIT max_rows
+        ), next AS (
+            -- a large transaction may be late with more than was asked for
+            SELECT l.id FROM late l UNION ALL SELECT f.id FROM fresh f ORDER BY id LIMIT max_rows
+        ), sized AS (
+            SELECT n.id, sum(mtc.row_bytes(o)) OVER (ORDER BY n.id) - mtc.row_bytes(o) AS before
+              FROM next n JOIN mtc.outbox o ON o.id = n.id
         )
         -- Nothing here can fail for what a row holds: one row must not stop the others.
         SELECT o.id, o.event_id, left(o.kind, 4096), left(o.machine, 4096), left(o.type, 4096),
@@ -73,26 +94,35 @@ BEGIN
                CASE WHEN o.created_at BETWEEN '1970-01-01' AND '9999-12-31'
                     THEN (extract(epoch FROM o.created_at) * 1000000)::bigint ELSE 0 END,
                o.replay_of IS NOT NULL
-          FROM mtc.outbox o
-         WHERE o.id IN (SELECT l.id FROM late l UNION ALL SELECT f.id FROM fresh f)
-         -- a large transaction may be late with more than was asked for
-         ORDER BY o.id LIMIT max_rows;
+          FROM sized s JOIN mtc.outbox o ON o.id = s.id
+         WHERE s.before < max_bytes
+         ORDER BY o.id;
     END IF;
 END
+$$;
+
+-- As it was before bytes were counted and machines held.
+CREATE OR REPLACE FUNCTION mtc.relay_step(confirmed bigint[], in_flight bigint[], max_rows integer)
+RETURNS TABLE (id bigint, event_id uuid, kind text, machine text, type text, path text, body text,
+               traceparent text, error text, occurred_s bigint, created_us bigint, again boolean)
+LANGUAGE sql AS $$
+    SELECT * FROM mtc.relay_step(confirmed, in_flight, max_rows, 9223372036854775807, '{}')
 $$;
 
 -- The relay could not read the next row: it is set aside, as one that could not be formed. What can
 -- be wrong with a row is that a character of it does not exist in UTF-8, which is how the relay
 -- reads (a database in WIN1252 may hold such). A row of which that is not true is left alone.
 -- Returns its id, or NULL. Its body stays as it is; the other columns lose what is not ASCII.
-CREATE OR REPLACE FUNCTION mtc.set_aside(in_flight bigint[]) RETURNS bigint
+CREATE OR REPLACE FUNCTION mtc.set_aside(in_flight bigint[], held text[]) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
     v_row     mtc.outbox;
     v_problem text;
 BEGIN
     SELECT o.* INTO v_row FROM mtc.outbox o
-     WHERE o.published_at IS NULL AND o.id <> ALL (in_flight) ORDER BY o.id LIMIT 1;
+     WHERE o.published_at IS NULL AND o.id <> ALL (in_flight)
+       AND coalesce(left(o.machine, 4096), '') <> ALL (held)
+     ORDER BY o.id LIMIT 1;
     BEGIN
         PERFORM convert_to(concat(v_row.kind, v_row.machine, v_row.type, v_row.path, v_row.body,
                                   v_row.traceparent, v_row.error), 'UTF8');
@@ -107,6 +137,11 @@ BEGIN
      WHERE o.id = v_row.id;
     RETURN v_row.id;
 END
+$$;
+
+CREATE OR REPLACE FUNCTION mtc.set_aside(in_flight bigint[]) RETURNS bigint
+LANGUAGE sql AS $$
+    SELECT mtc.set_aside(in_flight, '{}')
 $$;
 
 -- May the active relay publish by this partitioning (its rule and its number of partitions)? Not

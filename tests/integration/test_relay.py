@@ -3,6 +3,8 @@ import json
 import signal
 import time
 
+import pytest
+
 from faults.proxy import Proxy
 from lib.flow import Writers, add_machines, check_all_arrived, duplicates
 from lib.processes import wait_for
@@ -246,7 +248,7 @@ def test_what_a_replaced_relay_still_had_on_its_way_goes_nowhere(make_stack):
             pg.execute("SELECT count(mtc.emit('setup', machine, 'setup.started',"
                        " json_build_object('n', n, 'x', repeat('x', 98000))))"
                        " FROM generate_series(1, 120) n, unnest(ARRAY['SR-25', 'SR-26']) machine")
-        wait_for(lambda: first.metrics()["mtc_producer_published_total"] == 240, 20, "on their way")
+        wait_for(lambda: first.metrics()["mtc_producer_published_total"] > 100, 20, "on their way")
         first.freeze()
         try:
             with stack.connect() as pg:  # a broker that was made anew has none of these exchanges
@@ -273,3 +275,122 @@ def test_what_a_replaced_relay_still_had_on_its_way_goes_nowhere(make_stack):
         assert relay_exchanges(stack) == ["mtc.relay.2"], "the first one's exchange is gone"
     finally:
         proxy.stop()
+
+
+def suspend(stack, partition, verb="suspend"):
+    """Has a partition's leader do nothing, or do its work again: it confirms nothing meanwhile."""
+    stack.servers.rabbit.control("eval", f"sys:{verb}({{'{stack.name}_mtc.events.{partition}',"
+                                 " node()}).")
+
+
+def partition_of(stack, machine):
+    """Where its events go: the one queue that has something after one of them."""
+    stack.emit(machine)
+    def found():
+        return [name for name, queue in stack.servers.rabbit.queues(stack.name).items()
+                if name.startswith("mtc.events.") and queue.get("messages")]
+    return int(wait_for(found, 20, "in its partition")[0].removeprefix("mtc.events."))
+
+
+def test_a_partition_that_confirms_nothing_stops_alone(make_stack):
+    """Its queue is there, and does nothing, as without a majority of its nodes. Its events wait,
+    in their order, and those of other machines go on; the connection stays."""
+    stack = make_stack(producer__window=40)
+    producer = stack.producer().wait_ready()
+    wait_for(lambda: active(producer), 10, "active")
+    stuck = partition_of(stack, "SR-26")
+    stack.sender().wait_ready()
+    assert stack.wait_settled() == {"delivered": 1}
+    suspend(stack, stuck)
+    try:
+        for n in range(200):  # five times the window
+            stack.emit("SR-26")
+            stack.emit("SR-25")
+            if n == 20:
+                wait_for(lambda: producer.metrics()["mtc_producer_stopped_partitions"] == 1, 20,
+                         "one is stopped")
+        wait_for(lambda: stack.states().get("delivered") == 201, 30, "the others go on")
+        assert stack.states()["waiting"] == 200
+        assert producer.text().count("connected to RabbitMQ") == 1
+        assert f"its events wait queue=mtc.events.{stuck}" in producer.text().replace('"', "")
+    finally:
+        suspend(stack, stuck, "resume")
+    assert stack.wait_settled() == {"delivered": 401}
+    assert duplicates(check_all_arrived(stack)) == 0
+    assert producer.metrics()["mtc_producer_stopped_partitions"] == 0
+
+
+def test_a_broker_that_confirms_nothing_at_all_is_given_up(make_stack):
+    """And nothing of what was published on the way is delivered twice, or out of order."""
+    stack = make_stack(producer__confirm_ms=1000)
+    producer = stack.producer().wait_ready()
+    wait_for(lambda: active(producer), 10, "active")
+    stuck = partition_of(stack, "SR-26")
+    stack.sender().wait_ready()
+    assert stack.wait_settled() == {"delivered": 1}
+    suspend(stack, stuck)
+    try:
+        for _ in range(20):
+            stack.emit("SR-26")
+        wait_for(lambda: producer.text().count("the broker confirms nothing") == 2, 30, "given up")
+        # what was stopped gets one row at a time on a new connection, to see
+        assert producer.metrics()["mtc_producer_published_total"] <= 1 + 20 + 2
+    finally:
+        suspend(stack, stuck, "resume")
+    assert stack.wait_settled() == {"delivered": 21}
+    assert duplicates(check_all_arrived(stack)) == 0
+
+
+def test_an_alarm_is_no_silence_and_a_takeover_under_it_repeats_nothing(make_stack):
+    """The broker has said that it takes nothing, and leaves unread what the relay has written. The
+    relay waits; when it is stopped, another one can begin all the same. What the first had written
+    is refused once the broker reads it."""
+    stack = make_stack(producer__confirm_ms=1000)
+    first = stack.producer("first", mtc_amqp_heartbeat_s=120).wait_ready()
+    wait_for(lambda: active(first), 10, "the first is active")
+    stack.sender().wait_ready()
+    rabbit = stack.servers.rabbit
+    rabbit.control("set_vm_memory_high_watermark", "absolute", "1MB")
+    try:
+        writers = Writers(stack, ["SR-25", "SR-26"], 1000).start()
+        wait_for(lambda: "RabbitMQ blocks publishers" in first.text(), 20, "it is blocked")
+        writers.join()
+        begun = time.monotonic()
+        wait_for(lambda: time.monotonic() - begun > 4, 10, "more than the time for a confirm")
+        assert "confirms nothing" not in first.text()
+        assert first.metrics()["mtc_producer_stopped_partitions"] == 0
+        first.freeze()
+        second = stack.producer("second").wait_ready()
+        wait_for(lambda: active(second), 20, "the second is active")
+        wait_for(lambda: second.metrics()["mtc_producer_published_total"] > 0, 20, "it has begun")
+    finally:
+        rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
+        first.thaw()
+    assert stack.wait_settled() == {"delivered": 1000}
+    assert duplicates(check_all_arrived(stack)) == 0
+    assert active(first, second) == [second]
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("memory_mib", [8, 64])
+def test_memory_is_bounded_in_bytes(make_stack, memory_mib, record_property):
+    """240 MB of large bodies wait, most of them of one machine. What is held besides the bound is
+    one answer of PostgreSQL (a quarter of it and one row) and libpq's own buffer."""
+    stack = make_stack(producer__memory_mib=memory_mib)
+    with stack.connect() as pg:
+        pg.execute("SELECT count(mtc.emit('setup', CASE n % 10 WHEN 0 THEN 'SR-25' ELSE 'SR-26'"
+                   " END, 'setup.started', json_build_object('n', n, 'x', repeat('x', 4000000))))"
+                   " FROM generate_series(1, 60) n")
+    producer = stack.producer().wait_ready()
+    most = 0
+
+    def confirmed():
+        nonlocal most
+        metrics = producer.metrics()
+        most = max(most, metrics["mtc_producer_unconfirmed_bytes"])
+        return metrics["mtc_producer_confirmed_total"] == 60
+    wait_for(confirmed, 120, "all are with the broker")
+    peak = producer.rss_kib(peak=True) / 1024
+    record_property("rss", f"{peak:.0f} MiB at the most, {most / 2**20:.0f} MiB unconfirmed")
+    assert most <= memory_mib * 2**20
+    assert peak < memory_mib + 48

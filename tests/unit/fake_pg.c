@@ -10,7 +10,7 @@ struct pg_session {
     struct pg_session_events events;
     void *arg;
     bool up;
-    char sql[200], failed[200], session_sql[200];
+    char sql[200], values[5][200], failed[200], session_sql[200];
     pg_done done;
     void *done_arg;
 };
@@ -44,6 +44,11 @@ void fake_pg_notify(struct pg_session *conn, const char *channel)
 const char *fake_pg_asked(const struct pg_session *conn)
 {
     return conn->sql;
+}
+
+const char *fake_pg_value(const struct pg_session *conn, int n)
+{
+    return conn->values[n];
 }
 
 const char *fake_pg_failed(const struct pg_session *conn)
@@ -135,11 +140,12 @@ bool pg_session_is_idle(const struct pg_session *conn)
 void pg_session_query(struct pg_session *conn, const char *sql, int count,
                       const char *const *values, pg_done done, void *arg)
 {
-    (void)count;
-    (void)values;
     if (!pg_session_is_idle(conn))
         abort();
     snprintf(conn->sql, sizeof conn->sql, "%s", sql);
+    for (int i = 0; i < 5; i++)
+        snprintf(conn->values[i], sizeof conn->values[i], "%s",
+                 i < count && values[i] ? values[i] : "");
     conn->done = done;
     conn->done_arg = arg;
 }

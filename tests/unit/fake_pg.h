@@ -16,8 +16,9 @@ void fake_pg_up(struct pg_session *conn);
 void fake_pg_down(struct pg_session *conn, const char *reason);
 void fake_pg_notify(struct pg_session *conn, const char *channel);
 
-const char *fake_pg_asked(const struct pg_session *conn);  /* the statement under way, or "" */
-const char *fake_pg_failed(const struct pg_session *conn); /* the reason given, or "" */
+const char *fake_pg_asked(const struct pg_session *conn); /* the statement under way, or "" */
+const char *fake_pg_value(const struct pg_session *conn, int n); /* its argument, or "" */
+const char *fake_pg_failed(const struct pg_session *conn);       /* the reason given, or "" */
 const char *fake_pg_session_sql(const struct pg_session *conn);
 
 /* Ends the statement under way: with one cell, with rows of cells, or with an error. */

@@ -9,7 +9,7 @@ static struct pace started(int64_t now)
     struct pace pace = {0};
     pace_start(&pace, now);
     pace_on_read_sent(&pace, now);
-    pace_on_read_done(&pace, 500, 0);
+    pace_on_read_done(&pace, false, false);
     return pace;
 }
 
@@ -18,7 +18,7 @@ static bool a_second_of(struct pace *pace, int reads, int64_t until)
 {
     for (int i = 0; i < reads; i++) {
         pace_on_read_sent(pace, until);
-        pace_on_read_done(pace, 500, 1);
+        pace_on_read_done(pace, true, false);
     }
     return pace_switch(pace, until);
 }
@@ -53,12 +53,12 @@ static void a_full_read_is_followed_by_another(void **state)
     (void)state;
     struct pace pace = started(5000);
     pace_on_read_sent(&pace, 5001);
-    pace_on_read_done(&pace, 500, 499);
+    pace_on_read_done(&pace, true, false);
     assert_false(pace.read_wanted);
-    pace_on_read_done(&pace, 500, 500);
+    pace_on_read_done(&pace, true, true);
     assert_true(pace.read_wanted);
     pace_on_read_sent(&pace, 5002);
-    pace_on_read_done(&pace, 0, 0); /* one that only marks says nothing */
+    pace_on_read_done(&pace, false, false); /* one that only marks says nothing */
     assert_false(pace.read_wanted);
 }
 
@@ -90,7 +90,7 @@ static void who_saw_it_awake_is_looked_for_soon_after(void **state)
     int64_t now = 2000;
     for (size_t i = 0; i < sizeof pauses / sizeof pauses[0]; i++) {
         pace_on_read_sent(&pace, now);
-        pace_on_read_done(&pace, 500, 0);
+        pace_on_read_done(&pace, false, false);
         assert_int_equal(pace_poll_at(&pace, POLL_MS) - now, pauses[i]);
         now += pauses[i];
         pace_on_poll_due(&pace);

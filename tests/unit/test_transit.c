@@ -17,7 +17,7 @@ struct fixture {
     struct amqp_conn *conn;
     struct publisher *publisher;
     struct transit *transit;
-    int published; /* by the last step */
+    bool found, more; /* by the last step */
 };
 
 static void on_elected(void *arg)
@@ -32,10 +32,11 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     (void)arg;
 }
 
-static void on_stepped(int asked, int count, void *arg)
+static void on_stepped(bool found, bool more, void *arg)
 {
-    (void)asked;
-    ((struct fixture *)arg)->published = count;
+    struct fixture *fixture = arg;
+    fixture->found = found;
+    fixture->more = more;
 }
 
 static void on_publisher_lost(void *arg)
@@ -100,21 +101,21 @@ static int tear_down(void **state)
 
 #define COLUMNS 12 /* of mtc.relay_step() */
 
-/* The answer to a step: the rows first .. first + count - 1. */
-static void answer(struct fixture *fixture, int first, int count)
+/* The answer to a step: the rows first .. first + count - 1, of this machine. */
+static void answer_of(struct fixture *fixture, int first, int count, const char *machine)
 {
-    static const char *const kinds[COLUMNS] = {NULL,
-                                               "0193f6a2-7c11-7d41-8f3b-2c5e9d7a1b44",
-                                               "setup",
-                                               "SR-26",
-                                               "setup.started",
-                                               "/api/ext/setup",
-                                               "{}",
-                                               NULL,
-                                               NULL,
-                                               "1766923953",
-                                               "1766923953000000",
-                                               "f"};
+    const char *const kinds[COLUMNS] = {NULL,
+                                        "0193f6a2-7c11-7d41-8f3b-2c5e9d7a1b44",
+                                        "setup",
+                                        machine,
+                                        "setup.started",
+                                        "/api/ext/setup",
+                                        "{}",
+                                        NULL,
+                                        NULL,
+                                        "1766923953",
+                                        "1766923953000000",
+                                        "f"};
     const char *cells[8 * COLUMNS] = {NULL};
     char ids[8][12];
     for (int row = 0; row < count; row++) {
@@ -123,6 +124,11 @@ static void answer(struct fixture *fixture, int first, int count)
         cells[(size_t)row * COLUMNS] = ids[row];
     }
     fake_pg_answer_rows(fixture->pg, count, COLUMNS, cells);
+}
+
+static void answer(struct fixture *fixture, int first, int count)
+{
+    answer_of(fixture, first, count, "SR-26");
 }
 
 /* How many messages went out on the channel opened last, and how many of them as repeats. */
@@ -160,7 +166,7 @@ static void a_loss_under_a_read_forgets_no_repeat(void **state)
     transit_step(fixture->transit, 10);
     publisher_on_conn_down(fixture->publisher);
     answer(fixture, 4, 2);
-    assert_int_equal(fixture->published, 0);
+    assert_false(fixture->found);
     open_publisher(fixture);
     transit_step(fixture->transit, 10);
     answer(fixture, 1, 5);
@@ -177,7 +183,7 @@ static void a_channel_lost_and_back_under_a_read_keeps_the_order(void **state)
     publisher_on_conn_down(fixture->publisher);
     open_publisher(fixture);
     answer(fixture, 4, 2);
-    assert_int_equal(fixture->published, 0);
+    assert_false(fixture->found);
     expect_sent(fixture, 0, 0);
     transit_step(fixture->transit, 10);
     answer(fixture, 1, 5);
@@ -299,6 +305,110 @@ static void each_row_counts_once_when_it_is_confirmed(void **state)
     assert_true(seconds->value <= wanted && seconds->value > wanted - 60);
 }
 
+static bool watch(struct fixture *fixture, int64_t from, int64_t until)
+{
+    bool stopped = false;
+    for (int64_t now = from; now <= until; now += 1000)
+        stopped |= transit_watch(fixture->transit, now);
+    return stopped;
+}
+
+/* SR-26 and SR-25 are of different partitions. */
+static void a_partition_that_confirms_nothing_stops_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct amqp_chan *chan = fake_conn_channel(fixture->conn, 0);
+    int64_t now = mono_ms();
+    transit_step(fixture->transit, 10);
+    assert_string_equal(fake_pg_value(fixture->pg, 4), "{}");
+    answer_of(fixture, 1, 2, "SR-26");
+    assert_false(watch(fixture, now, now + 5000));
+    transit_step(fixture->transit, 10);
+    answer_of(fixture, 3, 1, "SR-25");
+    fake_confirm(chan, 3, false, true);
+    assert_true(watch(fixture, now + 6000, now + 12000));
+    assert_int_equal((int)fixture->metrics.stopped_partitions->value, 1);
+    assert_string_equal(fake_conn_failed(fixture->conn), ""); /* something was confirmed */
+    transit_step(fixture->transit, 10);
+    assert_string_equal(fake_pg_value(fixture->pg, 0), "{3}");
+    assert_string_equal(fake_pg_value(fixture->pg, 1), "{1,2}");
+    assert_string_equal(fake_pg_value(fixture->pg, 4), "{\"SR-26\"}");
+    answer_of(fixture, 5, 1, "SR-25"); /* the fourth is of the machine that is held */
+    expect_sent(fixture, 4, 0);
+    fake_confirm(chan, 4, false, true);
+    transit_step(fixture->transit, 0);
+    answer(fixture, 0, 0);
+    assert_true(transit_is_done(fixture->transit)); /* a drain does not wait for it */
+    fake_confirm(chan, 1, false, true);
+    assert_int_equal((int)fixture->metrics.stopped_partitions->value, 0);
+    assert_false(transit_is_done(fixture->transit));
+    transit_step(fixture->transit, 10);
+    assert_string_equal(fake_pg_value(fixture->pg, 4), "{}");
+    answer_of(fixture, 4, 1, "SR-26");
+    expect_sent(fixture, 5, 0);
+}
+
+/* A row that was read and must wait is no repeat later; those behind it of its machine wait too. */
+static void a_row_that_must_wait_is_read_again(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer_of(fixture, 1, 1, "SR-26");
+    assert_true(watch(fixture, mono_ms(), mono_ms() + 12000));
+    transit_step(fixture->transit, 3);
+    answer_of(fixture, 2, 3, "SR-26"); /* read before it was stopped */
+    assert_false(fixture->found);
+    assert_true(fixture->more);
+    expect_sent(fixture, 1, 0);
+    fake_confirm(fake_conn_channel(fixture->conn, 0), 1, false, true);
+    transit_step(fixture->transit, 10);
+    answer_of(fixture, 2, 3, "SR-26");
+    expect_sent(fixture, 4, 0);
+}
+
+static void a_broker_that_confirms_nothing_at_all_is_given_up(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now = mono_ms();
+    watch(fixture, now, now + 60000); /* nothing waits */
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 2);
+    fake_conn_block(fixture->conn, true);
+    watch(fixture, now + 61000, now + 120000);
+    assert_int_equal((int)fixture->metrics.stopped_partitions->value, 0);
+    fake_conn_block(fixture->conn, false);
+    watch(fixture, now + 121000, now + 129000);
+    assert_string_equal(fake_conn_failed(fixture->conn), "");
+    watch(fixture, now + 130000, now + 130000);
+    assert_string_equal(fake_conn_failed(fixture->conn), "the broker confirms nothing");
+}
+
+/* Confirms came, and wait to be read. */
+static void a_process_that_was_stopped_blames_nobody(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t now = mono_ms();
+    watch(fixture, now, now);
+    transit_step(fixture->transit, 10);
+    answer(fixture, 1, 2);
+    watch(fixture, now + 60000, now + 69000);
+    assert_int_equal((int)fixture->metrics.stopped_partitions->value, 0);
+    assert_string_equal(fake_conn_failed(fixture->conn), "");
+    watch(fixture, now + 70000, now + 70000);
+    assert_int_equal((int)fixture->metrics.stopped_partitions->value, 1);
+}
+
+static void reads_are_bounded_in_bytes(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    assert_string_equal(fake_pg_value(fixture->pg, 3), "16777216"); /* of 64 MiB */
+    answer(fixture, 1, 2);
+    assert_int_equal((int)fixture->metrics.unconfirmed_bytes->value, 2 * (2 + 1000));
+    fake_confirm(fake_conn_channel(fixture->conn, 0), 2, true, true);
+    assert_int_equal((int)fixture->metrics.unconfirmed_bytes->value, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -313,6 +423,11 @@ int main(void)
         TEST(no_row_is_blamed_without_a_reason),
         TEST(the_oldest_that_waits_is_known_throughout),
         TEST(each_row_counts_once_when_it_is_confirmed),
+        TEST(a_partition_that_confirms_nothing_stops_alone),
+        TEST(a_row_that_must_wait_is_read_again),
+        TEST(a_broker_that_confirms_nothing_at_all_is_given_up),
+        TEST(a_process_that_was_stopped_blames_nobody),
+        TEST(reads_are_bounded_in_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
