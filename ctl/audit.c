@@ -101,6 +101,9 @@ static bool count_broker(struct audit *audit)
     if (!amqp_plain_count(audit->ctl.broker, TOPOLOGY_OUTCOMES, &count))
         return false;
     audit->outcomes = count.ready;
+    if (!amqp_plain_count(audit->ctl.broker, TOPOLOGY_DEATHS, &count))
+        return false;
+    audit->outcomes += count.ready;
     return true;
 }
 

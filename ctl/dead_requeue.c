@@ -8,11 +8,11 @@
 #include <string.h>
 
 /*
- * Its headers without what dying added, and the note that it was dead. It is a repeat: another copy
- * may have been put back before (we were killed before the ack), and be delivered by now. Caller
- * frees the entries.
+ * Its headers without what dying added, and how often it has been put back, which the ledger knows
+ * its next death by. It is a repeat: another copy may have been put back before (we were killed
+ * before the ack), and be delivered by now. Caller frees the entries.
  */
-static amqp_table_t restored_headers(const amqp_basic_properties_t *properties)
+static amqp_table_t restored_headers(const amqp_basic_properties_t *properties, int64_t requeues)
 {
     bool has_headers = properties->_flags & AMQP_BASIC_HEADERS_FLAG;
     int had = has_headers ? properties->headers.num_entries : 0, count = 0;
@@ -22,20 +22,19 @@ static amqp_table_t restored_headers(const amqp_basic_properties_t *properties)
             entries[count++] = properties->headers.entries[i];
     }
     entries[count++] = (amqp_table_entry_t){
-        .key = amqp_text("requeued"),
-        .value = {.kind = AMQP_FIELD_KIND_UTF8,
-                  .value.bytes = amqp_text("out of order: was dead")}};
+        .key = amqp_text("requeues"),
+        .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = requeues}};
     entries[count++] = (amqp_table_entry_t){.key = amqp_text("repeat"),
                                             .value = {.kind = AMQP_FIELD_KIND_I64, .value.i64 = 1}};
     return (amqp_table_t){.num_entries = count, .entries = entries};
 }
 
 /* A user id that is not ours would be refused, and an expiration would lose the message. */
-static bool publish_again(struct ctl *ctl, const struct letter *letter, const char *exchange,
-                          const char *key)
+static bool publish_again(struct ctl *ctl, const struct letter *letter, int64_t requeues,
+                          const char *exchange, const char *key)
 {
     amqp_basic_properties_t properties = letter->message.content.properties;
-    properties.headers = restored_headers(&properties);
+    properties.headers = restored_headers(&properties, requeues);
     properties._flags |= AMQP_BASIC_HEADERS_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG;
     properties._flags &= ~(amqp_flags_t)(AMQP_BASIC_USER_ID_FLAG | AMQP_BASIC_EXPIRATION_FLAG);
     properties.delivery_mode = 2;
@@ -45,14 +44,38 @@ static bool publish_again(struct ctl *ctl, const struct letter *letter, const ch
     return ctl_broker_did(ctl, ok);
 }
 
-static bool tell_ledger(struct ctl *ctl, const struct letter *letter, const char *sql)
+static bool has_row(const struct letter *letter)
 {
-    if (!letter->told.seq || strlen(letter->told.id) != CTL_EVENT_ID_LEN)
-        return true; /* it has no row */
+    return letter->told.seq && strlen(letter->told.id) == CTL_EVENT_ID_LEN;
+}
+
+/* Takes "dead" back in the ledger, and says how often that has been done to this event. */
+static bool take_back(struct ctl *ctl, const struct letter *letter, int64_t *requeues)
+{
+    *requeues = letter->told.requeues + 1;
+    if (!has_row(letter))
+        return true;
     char row[24];
     snprintf(row, sizeof row, "%" PRId64, letter->told.seq);
     const char *values[] = {row, letter->told.id};
-    return ctl_run(ctl, sql, 2, values);
+    PGresult *result = ctl_query(ctl, "SELECT mtc.put_back($1, $2)", 2, values);
+    if (!result)
+        return false;
+    if (!PQgetisnull(result, 0, 0)) /* else it is delivered, or its row has been swept */
+        *requeues = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+    PQclear(result);
+    return true;
+}
+
+static bool note_dropped(struct ctl *ctl, const struct letter *letter)
+{
+    if (!has_row(letter))
+        return true;
+    char row[24], requeues[24];
+    snprintf(row, sizeof row, "%" PRId64, letter->told.seq);
+    snprintf(requeues, sizeof requeues, "%" PRId64, letter->told.requeues);
+    const char *values[] = {row, letter->told.id, requeues, letter->told.reason};
+    return ctl_run(ctl, "SELECT mtc.let_go($1, $2, $3, $4)", 4, values);
 }
 
 static bool let_go(struct ctl *ctl, const struct letter *letter)
@@ -69,6 +92,7 @@ static bool let_go(struct ctl *ctl, const struct letter *letter)
 static bool requeue_event(struct ctl *ctl, const struct letter *letter)
 {
     char partition[TOPOLOGY_NAME_BYTES];
+    int64_t requeues;
     topology_partition_name(
         topology_partition_of(letter->told.machine, (int)ctl->config->topology_partitions),
         partition);
@@ -77,8 +101,8 @@ static bool requeue_event(struct ctl *ctl, const struct letter *letter)
                 " SET LOCAL idle_in_transaction_session_timeout = '5s';"
                 " SET LOCAL lock_timeout = '5s'",
                 0, NULL) &&
-        tell_ledger(ctl, letter, "SELECT mtc.requeued($1, $2)") &&
-        publish_again(ctl, letter, TOPOLOGY_PARTITIONS, partition) &&
+        take_back(ctl, letter, &requeues) &&
+        publish_again(ctl, letter, requeues, TOPOLOGY_PARTITIONS, partition) &&
         ctl_run(ctl, "COMMIT", 0, NULL))
         return let_go(ctl, letter);
     char why[sizeof ctl->error];
@@ -92,7 +116,7 @@ static bool requeue_event(struct ctl *ctl, const struct letter *letter)
 /* What is no event has no row, and goes back to the queue it was for. */
 static bool requeue_to(struct ctl *ctl, const struct letter *letter, const char *queue)
 {
-    return publish_again(ctl, letter, "", queue) && let_go(ctl, letter);
+    return publish_again(ctl, letter, letter->told.requeues + 1, "", queue) && let_go(ctl, letter);
 }
 
 enum letter_fate letter_requeue(struct ctl *ctl, const struct letter *letter)
@@ -117,6 +141,6 @@ enum letter_fate letter_requeue(struct ctl *ctl, const struct letter *letter)
 
 enum letter_fate letter_drop(struct ctl *ctl, const struct letter *letter)
 {
-    bool ok = tell_ledger(ctl, letter, "SELECT mtc.dropped($1, $2)") && let_go(ctl, letter);
+    bool ok = note_dropped(ctl, letter) && let_go(ctl, letter);
     return ok ? LETTER_DONE : LETTER_FAILED;
 }

@@ -81,7 +81,8 @@ static bool add_queue(struct ctl *ctl, json_t *queues, const char *name, const j
 
 static void add_rabbitmq(struct ctl *ctl, json_t *status)
 {
-    static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD};
+    static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD,
+                                        TOPOLOGY_DEATHS};
     struct amqp_plain_count control = {0};
     if (!ctl_broker(ctl)) {
         json_object_set_new(status, "rabbitmq", error_object(ctl->error));

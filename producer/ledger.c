@@ -1,10 +1,12 @@
 /*
- * ledger.c - outcomes from the broker into the outbox; see ledger.h
+ * ledger.c - outcomes and deaths from the broker into the outbox; see ledger.h
  *
  * Diagnostics: a batch PostgreSQL can't read is an error and goes to the dead letters; it is our
- * bug or somebody's experiment, and must not stop the others.
+ * bug or somebody's experiment, and must not stop the others. A death it can't read is an error,
+ * and no more: its letter is among the dead letters already.
  */
 #include "ledger.h"
+#include "deaths.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "net/pg_session.h"
@@ -21,14 +23,28 @@
 struct ledger {
     const struct producer_metrics *metrics;
     struct pg_session *pg;
-    struct consumer *consumer;
-    char *body;       /* of the message being applied, if it is alone; owned */
-    char reason[512]; /* why it was refused */
+    struct consumer *outcomes, *deaths;
+    struct consumer *applying; /* the one of them whose batch was given to PostgreSQL last */
+    char *body;                /* of the message being applied, if it is alone; owned */
+    char reason[512];          /* why it was refused */
 };
 
 static void pump(struct ledger *ledger);
 
-/* What could be applied of a refused message is, and the message goes to the dead letters. */
+static void refused(struct ledger *ledger)
+{
+    if (!consumer_is_applying(ledger->applying))
+        return; /* the broker was lost meanwhile, and has it back */
+    if (ledger->applying == ledger->outcomes) {
+        consumer_refused(ledger->outcomes, ledger->reason);
+        return;
+    }
+    log_error("a death PostgreSQL can't read; its letter is in mtc.dead",
+              LF_S("reason", ledger->reason), LF_S("death", ledger->body));
+    consumer_applied(ledger->deaths, NULL, 0, NULL);
+}
+
+/* What could be applied of a refused message is; the rest of it is said. */
 static void on_salvaged(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct ledger *ledger = arg;
@@ -38,8 +54,7 @@ static void on_salvaged(const PGresult *rows, const struct pg_error *error, void
     }
     if (!error)
         metric_add(ledger->metrics->outcomes, strtod(PQgetvalue(rows, 0, 0), NULL));
-    if (consumer_is_applying(ledger->consumer))
-        consumer_refused(ledger->consumer, ledger->reason);
+    refused(ledger);
     pump(ledger);
 }
 
@@ -65,11 +80,11 @@ static void on_applied(const PGresult *rows, const struct pg_error *error, void 
     }
     if (!error)
         metric_add(ledger->metrics->outcomes, strtod(PQgetvalue(rows, 0, 0), NULL));
-    if (consumer_is_applying(ledger->consumer)) { /* not if the broker was lost meanwhile */
+    if (consumer_is_applying(ledger->applying)) { /* not if the broker was lost meanwhile */
         if (is_data)
-            consumer_refused(ledger->consumer, error->text);
+            consumer_refused(ledger->applying, error->text);
         else
-            consumer_applied(ledger->consumer, NULL, 0, NULL);
+            consumer_applied(ledger->applying, NULL, 0, NULL);
     }
     pump(ledger);
 }
@@ -107,11 +122,24 @@ static char *join(const struct delivery *batches)
     return out;
 }
 
+/* The next batch of whom it was not the turn of, so that neither keeps the other waiting. */
+static const struct delivery *take(struct ledger *ledger)
+{
+    struct consumer *last = ledger->applying;
+    struct consumer *other = last == ledger->outcomes ? ledger->deaths : ledger->outcomes;
+    ledger->applying = other;
+    const struct delivery *batches = consumer_take(other);
+    if (batches)
+        return batches;
+    ledger->applying = last;
+    return consumer_take(last);
+}
+
 static void pump(struct ledger *ledger)
 {
     if (!pg_session_is_idle(ledger->pg))
         return;
-    const struct delivery *batches = consumer_take(ledger->consumer);
+    const struct delivery *batches = take(ledger);
     if (!batches)
         return;
     char *joined = join(batches);
@@ -130,8 +158,10 @@ static void on_arrived(void *arg)
     pump(arg);
 }
 
-static const char *check(struct delivery *batch, void *arg)
+static const char *check(struct delivery *batch, const amqp_basic_properties_t *properties,
+                         void *arg)
 {
+    (void)properties;
     (void)arg;
     return strlen(batch->body) == batch->len ? NULL : "no JSON: there is a NUL inside";
 }
@@ -145,14 +175,30 @@ static void on_buried(const struct delivery *batch, const char *reason, void *ar
     metric_add(ledger->metrics->outcomes_refused, 1);
 }
 
+static const char *read_death(struct delivery *letter, const amqp_basic_properties_t *properties,
+                              void *arg)
+{
+    const struct ledger *ledger = arg;
+    deaths_read(letter, properties, ledger->metrics);
+    return NULL;
+}
+
+static bool is_of_no_row(const struct delivery *letter, void *arg)
+{
+    (void)arg;
+    return deaths_is_of_no_row(letter);
+}
+
 void ledger_start(struct ledger *ledger, struct amqp_conn *conn)
 {
-    consumer_start(ledger->consumer, conn);
+    consumer_start(ledger->outcomes, conn);
+    consumer_start(ledger->deaths, conn);
 }
 
 void ledger_on_conn_down(struct ledger *ledger)
 {
-    consumer_on_conn_down(ledger->consumer);
+    consumer_on_conn_down(ledger->outcomes);
+    consumer_on_conn_down(ledger->deaths);
 }
 
 /* --- what PostgreSQL tells --- */
@@ -166,7 +212,9 @@ static void on_pg_down(const char *reason, void *arg)
 {
     const struct ledger *ledger = arg;
     (void)reason;
-    consumer_uncertain(ledger->consumer); /* committed or not: they are told again */
+    /* Committed or not: what was under way is told again. */
+    consumer_uncertain(ledger->outcomes);
+    consumer_uncertain(ledger->deaths);
 }
 
 bool ledger_is_connected(const struct ledger *ledger)
@@ -176,18 +224,30 @@ bool ledger_is_connected(const struct ledger *ledger)
 
 /* --- birth and end --- */
 
-static struct consumer *new_consumer(struct ledger *ledger, const struct service *service)
+static struct consumer *new_consumer(struct ledger *ledger, const struct service *service,
+                                     const char *queue, const struct consumer_events *events)
 {
-    static const struct consumer_events events = {
-        .on_arrived = on_arrived, .check = check, .on_buried = on_buried};
     struct consumer_settings settings = {
-        .queue = TOPOLOGY_OUTCOMES,
+        .queue = queue,
         .tag = service->connection_name,
         .kind = "outcomes",
         .prefetch = (uint16_t)service->config->producer_ledger_prefetch,
         .batch_max = JOIN_MAX,
     };
-    return consumer_new(&settings, &events, ledger);
+    return consumer_new(&settings, events, ledger);
+}
+
+static void make_consumers(struct ledger *ledger, const struct service *service)
+{
+    static const struct consumer_events of_outcomes = {
+        .on_arrived = on_arrived, .check = check, .on_buried = on_buried};
+    static const struct consumer_events of_deaths = {.on_arrived = on_arrived,
+                                                     .check = read_death,
+                                                     .is_obsolete = is_of_no_row,
+                                                     .on_buried = on_buried};
+    ledger->outcomes = new_consumer(ledger, service, TOPOLOGY_OUTCOMES, &of_outcomes);
+    ledger->deaths = new_consumer(ledger, service, TOPOLOGY_DEATHS, &of_deaths);
+    ledger->applying = ledger->deaths;
 }
 
 struct ledger *ledger_new(const struct service *service, const struct producer_metrics *metrics,
@@ -196,7 +256,7 @@ struct ledger *ledger_new(const struct service *service, const struct producer_m
     static const struct pg_session_events events = {.on_up = on_pg_up, .on_down = on_pg_down};
     struct ledger *ledger = xcalloc(1, sizeof *ledger);
     ledger->metrics = metrics;
-    ledger->consumer = new_consumer(ledger, service);
+    make_consumers(ledger, service);
     /* The broker forgets what is acked: this commit must be on disk. */
     struct pg_session_settings settings = settings_pg(service->config, service->connection_name,
                                                       "SET synchronous_commit = on; SET jit = off");
@@ -214,7 +274,8 @@ void ledger_free(struct ledger *ledger)
     if (!ledger)
         return;
     pg_session_free(ledger->pg);
-    consumer_free(ledger->consumer);
+    consumer_free(ledger->outcomes);
+    consumer_free(ledger->deaths);
     free(ledger->body);
     free(ledger);
 }

@@ -1,10 +1,10 @@
 /*
- * ledger.h - outcomes from the broker into the outbox
+ * ledger.h - outcomes and deaths from the broker into the outbox
  *
- * Every producer, active or standing by, takes batches of outcomes from mtc.outcomes and has
- * PostgreSQL apply them (mtc.apply_outcomes), on a session of its own. A batch is acked only after
- * its commit; telling PostgreSQL twice changes nothing. While PostgreSQL is down the batches wait
- * in the broker; delivery does not.
+ * Every producer, active or standing by, takes batches of outcomes from mtc.outcomes and copies of
+ * dead letters from mtc.deaths (see deaths.h), and has PostgreSQL apply them (mtc.apply_outcomes),
+ * on a session of its own. A batch is acked only after its commit; telling PostgreSQL twice changes
+ * nothing. While PostgreSQL is down the batches wait in the broker; delivery does not.
  *
  * Called by producer.c. How a batch is taken, acked and buried is suite/consumer.h's business.
  */

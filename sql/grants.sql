@@ -33,6 +33,11 @@ BEGIN
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.oldest_waiting()'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
                    ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'),
+                   ('mtc.apply_outcomes(jsonb)', 'mtc.row_problem(mtc.outbox)'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.put_back(bigint, uuid)'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.let_go(bigint, uuid, integer, text)'),
                    ('mtc.apply_cycle_times(jsonb)', 'mtc.try_mirror(integer[])'),
                    ('mtc.finish_cycle_run(jsonb, double precision, text, integer, integer, integer,
                                           jsonb)', 'mtc.unconfirmed()'))

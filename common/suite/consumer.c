@@ -117,8 +117,9 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     delivery->body = incoming->body;
     delivery->len = incoming->len;
     incoming->body = NULL;
-    const char *problem = consumer->events.check ? consumer->events.check(delivery, consumer->arg)
-                                                 : NULL;
+    const char *problem = NULL;
+    if (consumer->events.check)
+        problem = consumer->events.check(delivery, incoming->properties, consumer->arg);
     if (problem) {
         bury(consumer, delivery, problem);
         return;

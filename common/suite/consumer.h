@@ -43,8 +43,12 @@ struct consumer_settings { /* strings are borrowed */
 struct consumer_events {
     /* consumer_take() may have something. */
     void (*on_arrived)(void *arg);
-    /* Looks at a message as it arrives. What is wrong with it, or NULL; may be NULL. */
-    const char *(*check)(struct delivery *delivery, void *arg);
+    /*
+     * Looks at a message as it arrives; may put another body in the place of its own (malloc'ed).
+     * What is wrong with it, or NULL; may be NULL.
+     */
+    const char *(*check)(struct delivery *delivery, const amqp_basic_properties_t *properties,
+                         void *arg);
     /* True for what says nothing new by now: it is acked without being applied; may be NULL. */
     bool (*is_obsolete)(const struct delivery *delivery, void *arg);
     /* It goes to the dead letters; it is the owner who logs and counts that. */

@@ -5,6 +5,8 @@
 #include "suite/topology.h"
 
 #include <ctype.h>
+#include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +16,7 @@
 #define RESPONSE    "response"
 #define QUEUE       "queue"
 #define DEAD_US     "dead_us"
+#define REQUEUES    "requeues"
 
 /* --- writing --- */
 
@@ -113,6 +116,12 @@ static char *text_of(amqp_bytes_t bytes)
         if (iscntrl((unsigned char)text[i]))
             text[i] = ' ';
     }
+    json_t *valid = json_string(text); /* NULL unless it is UTF-8 */
+    for (size_t i = 0; !valid && i < bytes.len; i++) {
+        if ((unsigned char)text[i] >= 0x80)
+            text[i] = '?';
+    }
+    json_decref(valid);
     return text;
 }
 
@@ -131,17 +140,48 @@ static int64_t header_number(const amqp_basic_properties_t *properties, const ch
     return value && amqp_field_int(value, &number) ? number : 0;
 }
 
-/* What RabbitMQ itself dead-lettered has no reason of ours. */
-static char *reason_of(const amqp_basic_properties_t *properties)
+/* The newest entry of x-death: RabbitMQ puts the death that led here in front. NULL: none. */
+static const amqp_table_t *broker_death(const amqp_basic_properties_t *properties)
 {
-    char *reason = header_text(properties, REASON);
-    if (*reason)
-        return reason;
-    free(reason);
-    char *first = header_text(properties, "x-first-death-reason");
-    char *text = *first ? xasprintf("given up by RabbitMQ: %s", first) : xstrdup("not given");
-    free(first);
-    return text;
+    const amqp_field_value_t *value = amqp_header_get(properties, "x-death");
+    if (!value || value->kind != AMQP_FIELD_KIND_ARRAY || value->value.array.num_entries < 1 ||
+        value->value.array.entries[0].kind != AMQP_FIELD_KIND_TABLE)
+        return NULL;
+    return &value->value.array.entries[0].value.table;
+}
+
+static const amqp_field_value_t *entry(const amqp_table_t *table, const char *key)
+{
+    for (int i = 0; i < table->num_entries; i++) {
+        if (amqp_bytes_equal_text(table->entries[i].key, key))
+            return &table->entries[i].value;
+    }
+    return NULL;
+}
+
+static char *entry_text(const amqp_table_t *table, const char *key)
+{
+    const amqp_field_value_t *value = entry(table, key);
+    bool is_text = value && value->kind == AMQP_FIELD_KIND_UTF8;
+    return is_text ? text_of(value->value.bytes) : xstrdup("?");
+}
+
+/* Why RabbitMQ gave the message up, in which queue, and how often it has done so by now. */
+static void read_broker_death(const amqp_table_t *death, struct dead_letter_told *out)
+{
+    int64_t count = 1;
+    const amqp_field_value_t *times = entry(death, "count"), *when = entry(death, "time");
+    char *why = entry_text(death, "reason"), *queue = entry_text(death, "queue");
+    if (times)
+        amqp_field_int(times, &count);
+    if (when && when->kind == AMQP_FIELD_KIND_TIMESTAMP && when->value.u64 < INT64_MAX / 1000000)
+        out->dead_us = (int64_t)when->value.u64 * 1000000;
+    free(out->reason);
+    out->reason = xasprintf("given up by RabbitMQ: %s in %s, %" PRId64 " time%s", why, queue, count,
+                            count == 1 ? "" : "s");
+    out->by_broker = true;
+    free(why);
+    free(queue);
 }
 
 void dead_letter_read(const amqp_basic_properties_t *properties, struct dead_letter_told *out)
@@ -154,13 +194,21 @@ void dead_letter_read(const amqp_basic_properties_t *properties, struct dead_let
         .machine = header_text(properties, "machine"),
         .kind = header_text(properties, "kind"),
         .path = header_text(properties, "path"),
-        .reason = reason_of(properties),
+        .reason = header_text(properties, REASON),
         .response = header_text(properties, RESPONSE),
         .seq = header_number(properties, "seq"),
         .attempts = header_number(properties, ATTEMPTS),
         .status = header_number(properties, LAST_STATUS),
         .dead_us = header_number(properties, DEAD_US),
+        .requeues = header_number(properties, REQUEUES),
     };
+    const amqp_table_t *death = broker_death(properties);
+    if (!*out->reason && death)
+        read_broker_death(death, out);
+    if (!*out->reason) {
+        free(out->reason);
+        out->reason = xstrdup("not given");
+    }
 }
 
 void dead_letter_told_free(struct dead_letter_told *told)
@@ -177,7 +225,7 @@ void dead_letter_told_free(struct dead_letter_told *told)
 bool dead_letter_added(amqp_bytes_t header)
 {
     static const char *const names[] = {REASON, ATTEMPTS, LAST_STATUS, RESPONSE,
-                                        QUEUE,  DEAD_US,  "repeat"};
+                                        QUEUE,  DEAD_US,  REQUEUES,    "repeat"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (amqp_bytes_equal_text(header, names[i]))
             return true;

@@ -10,8 +10,8 @@
  *   queue        the partition it came from
  *   dead_us      when, microseconds of UTC
  *
- * What RabbitMQ itself dead-letters (the net underneath) has x-first-death-reason and the like
- * instead.
+ * What RabbitMQ itself dead-letters (the net underneath) has x-death and the like instead, and the
+ * reader makes a reason of it.
  */
 #ifndef MTC_DEAD_LETTER_H
 #define MTC_DEAD_LETTER_H
@@ -53,10 +53,11 @@ uint64_t dead_letter_send_copy(struct publisher *publisher, const amqp_basic_pro
 
 struct dead_letter_told { /* strings are owned; "" where absent */
     char *id, *machine, *kind, *type, *path, *reason, *response;
-    int64_t seq, attempts, status, dead_us; /* 0 where absent */
+    int64_t seq, attempts, status, dead_us, requeues; /* 0 where absent */
+    bool by_broker;                                   /* it is RabbitMQ that gave it up */
 };
 
-/* Control characters are replaced by spaces. To be freed. */
+/* Control characters become spaces; what is no UTF-8 loses all that is not ASCII. To be freed. */
 void dead_letter_read(const amqp_basic_properties_t *properties, struct dead_letter_told *out);
 void dead_letter_told_free(struct dead_letter_told *told);
 

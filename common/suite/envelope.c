@@ -56,6 +56,8 @@ void envelope_write(const struct envelope *envelope, struct envelope_properties 
         envelope_add_int(out, "repeat", 1);
     if (envelope->again)
         envelope_add_int(out, "again", 1);
+    if (envelope->requeues)
+        envelope_add_int(out, "requeues", envelope->requeues);
 }
 
 struct copier {
@@ -136,6 +138,7 @@ bool envelope_read(const amqp_basic_properties_t *properties, struct envelope *o
     out->created_us = int_header(properties, "created_us");
     out->repeat = int_header(properties, "repeat") != 0;
     out->again = int_header(properties, "again") != 0;
+    out->requeues = int_header(properties, "requeues");
     if (properties->_flags & AMQP_BASIC_TIMESTAMP_FLAG)
         out->occurred_s = (int64_t)properties->timestamp;
 

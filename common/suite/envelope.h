@@ -14,6 +14,7 @@
  *   header created_us when the row was written, microseconds of UTC
  *   header repeat     true: may have been published before; look for its sent key
  *   header again     true: sent again on purpose, whatever was delivered before
+ *   header requeues  how often an operator has put it back; absent: never
  *   header traceparent  W3C Trace Context, if there is one
  */
 #ifndef MTC_ENVELOPE_H
@@ -30,6 +31,7 @@ struct envelope { /* strings are borrowed; NULL where absent */
     int64_t occurred_s;
     int64_t seq; /* 0: none */
     int64_t created_us;
+    int64_t requeues;
     bool repeat, again;
 };
 

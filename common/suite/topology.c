@@ -18,8 +18,8 @@ struct topology {
     void *arg;
 };
 
-static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES,
-                                           TOPOLOGY_CONTROL};
+static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_DEATHS, TOPOLOGY_OUTCOMES,
+                                           TOPOLOGY_CYCLE_TIMES, TOPOLOGY_CONTROL};
 #define NAMED ((int)(sizeof named_queues / sizeof named_queues[0]))
 
 static void open_channel(struct topology *topology);
@@ -60,6 +60,13 @@ static void on_queue(struct amqp_chan *chan, const amqp_method_t *reply, void *a
     look_for_queue(topology, chan);
 }
 
+/* Neither what lies dead nor the copy for the ledger can be dead-lettered to where it is. */
+static bool has_net(const char *name)
+{
+    return strcmp(name, TOPOLOGY_DEAD) != 0 && strcmp(name, TOPOLOGY_DEATHS) != 0 &&
+           strcmp(name, TOPOLOGY_CONTROL) != 0;
+}
+
 static void make_queue(struct topology *topology, struct amqp_chan *chan, const char *name)
 {
     amqp_table_entry_t arguments[8];
@@ -69,12 +76,15 @@ static void make_queue(struct topology *topology, struct amqp_chan *chan, const 
         arguments[count++] = (amqp_table_entry_t){
             .key = amqp_text("x-single-active-consumer"),
             .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value.boolean = 1}};
+    }
+    if (has_net(name)) {
         arguments[count++] = text_argument("x-dead-letter-exchange", TOPOLOGY_DEAD);
         arguments[count++] = text_argument("x-dead-letter-strategy", "at-least-once");
-        /* at-least-once demands this; without a length limit it never rejects anything. */
-        arguments[count++] = text_argument("x-overflow", "reject-publish");
     }
-    if (strcmp(name, TOPOLOGY_CONTROL) == 0)
+    /* at-least-once demands this, and without a length limit it never rejects anything. */
+    if (strcmp(name, TOPOLOGY_CONTROL) != 0)
+        arguments[count++] = text_argument("x-overflow", "reject-publish");
+    else
         arguments[count++] = (amqp_table_entry_t){
             .key = amqp_text("x-max-length"),
             .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}};
@@ -118,6 +128,7 @@ static void bind_all(struct topology *topology, struct amqp_chan *chan)
     char name[TOPOLOGY_NAME_BYTES];
     declare_exchange(chan, TOPOLOGY_DEAD, "fanout");
     bind_queue(chan, TOPOLOGY_DEAD, TOPOLOGY_DEAD, "", NULL);
+    bind_queue(chan, TOPOLOGY_DEATHS, TOPOLOGY_DEAD, "", NULL);
     declare_exchange(chan, TOPOLOGY_PARTITIONS, "direct");
     for (int p = 0; p < topology->partitions; p++) {
         const char *queue = topology_partition_name(p, name);

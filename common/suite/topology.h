@@ -3,14 +3,18 @@
  *
  *   mtc.partitions  direct exchange; the routing key is the name of a partition
  *   mtc.relay.<n>   fanout exchange in front of it, of the active relay alone (producer/fence.h)
- *   mtc.events.<p>  partition: quorum queue, single active consumer, dead-lettering to mtc.dead as
- *                   the net underneath. All events of a machine go to one: who publishes computes
- *                   it, by topology_partition_of()
+ *   mtc.events.<p>  partition: quorum queue, single active consumer. All events of a machine go to
+ *                   one: who publishes computes it, by topology_partition_of()
  *   mtc.dead        fanout exchange and quorum queue: what could not be delivered, with its reason
+ *   mtc.deaths      quorum queue bound to the exchange mtc.dead as well: a copy of each dead
+ *                   letter, on its way into the ledger, whoever it was that gave the event up
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
  *   mtc.control     quorum queue of at most one message; while there is one, senders pause
  *                   (mtcctl pause)
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
+ *
+ * Partitions, mtc.outcomes and mtc.cycle-times have a net underneath: what the broker itself gives
+ * up (a delivery limit, an expiry) it dead-letters to the exchange mtc.dead, at least once.
  *
  * One more is declared by presence.h, since it serves who is there before all of this is:
  * mtc.programs, with a queue a program.
@@ -30,6 +34,7 @@
 #define TOPOLOGY_PARTITIONS  "mtc.partitions"
 #define TOPOLOGY_RELAY       "mtc.relay." /* and a number */
 #define TOPOLOGY_DEAD        "mtc.dead"
+#define TOPOLOGY_DEATHS      "mtc.deaths"
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
 #define TOPOLOGY_CONTROL     "mtc.control"
 #define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"

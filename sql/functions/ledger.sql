@@ -1,23 +1,26 @@
 -- What became of each event: for mtc-producer.
 --
 -- Promise kept here: telling an outcome again changes nothing, and delivered is final, whatever
--- order outcomes come in.
+-- order outcomes come in, and from whom: of a death both the sender and the dead letter tell.
 
--- Applies a batch of outcomes, as mtc-sender tells them, to the ledger. What MTConnect answered
--- counts for more than that a repeat was found to be delivered already, which may be told first
--- when a producer has died with outcomes in its hands. Returns how many rows changed.
+-- Applies a batch of outcomes, as mtc-sender and dead letters tell them, to the ledger. What
+-- MTConnect answered counts for more than that a repeat was found to be delivered already, which
+-- may be told first when a producer has died with outcomes in its hands. A death from before the
+-- event was put back is history. Returns how many rows changed.
 CREATE OR REPLACE FUNCTION mtc.apply_outcomes(batch jsonb) RETURNS bigint
 LANGUAGE sql AS $$
     WITH told AS MATERIALIZED (
         SELECT DISTINCT ON (x.seq) x.* FROM jsonb_to_recordset(batch)
             AS x (seq bigint, id uuid, outcome text, at_us bigint, attempts integer, status integer,
-                  reason text)
-         ORDER BY x.seq, x.outcome DESC, x.status IS NULL, x.at_us DESC
+                  requeues integer, reason text)
+         ORDER BY x.seq, x.outcome DESC, x.requeues DESC NULLS LAST, x.status IS NULL,
+                  x.at_us DESC
     ), mine AS MATERIALIZED (
         SELECT o.id FROM mtc.outbox o JOIN told t ON t.seq = o.id AND t.id = o.event_id
-         WHERE o.outcome IS NULL OR (o.outcome <> t.outcome AND o.outcome <> 'delivered')
-            OR (o.outcome = 'delivered' AND t.outcome = 'delivered'
-                AND o.status IS NULL AND t.status IS NOT NULL)
+         WHERE CASE WHEN t.outcome = 'dead'
+                    THEN o.outcome IS NULL AND coalesce(t.requeues, 0) >= o.requeues
+                    ELSE o.outcome IS DISTINCT FROM 'delivered'
+                         OR (o.status IS NULL AND t.status IS NOT NULL) END
          ORDER BY o.id FOR NO KEY UPDATE OF o
     ), changed AS (
         UPDATE mtc.outbox o
@@ -28,7 +31,10 @@ LANGUAGE sql AS $$
                                   clock_timestamp()),
                -- It was published, though the relay died before it could say so.
                published_at = coalesce(o.published_at, clock_timestamp()),
-               attempts = t.attempts, status = t.status, reason = t.reason
+               -- What RabbitMQ gave up was tried an unknown number of times.
+               attempts = coalesce(t.attempts, o.attempts), status = t.status, reason = t.reason,
+               -- It went straight to the dead letters, and this came before the relay's own word.
+               error = CASE WHEN t.outcome = 'dead' THEN mtc.row_problem(o) ELSE o.error END
           FROM told t, mine m
          WHERE o.id = m.id AND t.seq = m.id
         RETURNING 1

@@ -38,17 +38,31 @@ BEGIN
 END
 $$;
 
--- A dead event is on its way again: its fate is open.
-CREATE OR REPLACE FUNCTION mtc.requeued(row_id bigint, id uuid) RETURNS void
+-- Until core 5 these two did what the next two do, and could not tell one death from another.
+DROP FUNCTION IF EXISTS mtc.requeued(bigint, uuid);
+DROP FUNCTION IF EXISTS mtc.dropped(bigint, uuid);
+
+-- An event whose dead letter is in an operator's hands is about to be sent again: its fate is open,
+-- also if the ledger has not heard of its death yet. Returns how often that has been done, which
+-- the copy is to bear, or NULL: it is delivered, or there is no such row.
+CREATE OR REPLACE FUNCTION mtc.put_back(row_id bigint, id uuid) RETURNS integer
 LANGUAGE sql AS $$
     UPDATE mtc.outbox o SET outcome = NULL, outcome_at = NULL, reason = NULL,
+           requeues = o.requeues + 1,
            note = 'put back after having been dead: ' || coalesce(o.reason, o.error, '')
-     WHERE o.id = row_id AND o.event_id = requeued.id AND o.outcome = 'dead'
+     WHERE o.id = row_id AND o.event_id = put_back.id AND o.outcome IS DISTINCT FROM 'delivered'
+    RETURNING o.requeues
 $$;
 
--- A dead event stays dead, and nobody keeps it any more.
-CREATE OR REPLACE FUNCTION mtc.dropped(row_id bigint, id uuid) RETURNS void
+-- An event stays dead, and nobody keeps its letter any more. `requeues` is what the letter bears:
+-- one from before the event was put back says nothing of the copy that is on its way.
+CREATE OR REPLACE FUNCTION mtc.let_go(row_id bigint, id uuid, requeues integer, why text)
+RETURNS void
 LANGUAGE sql AS $$
-    UPDATE mtc.outbox o SET note = 'dropped'
-     WHERE o.id = row_id AND o.event_id = dropped.id AND o.outcome = 'dead'
+    UPDATE mtc.outbox o SET outcome = 'dead', note = 'dropped',
+           outcome_at = coalesce(o.outcome_at, clock_timestamp()),
+           published_at = coalesce(o.published_at, clock_timestamp()),
+           reason = coalesce(o.reason, o.error, why)
+     WHERE o.id = row_id AND o.event_id = let_go.id AND o.requeues = let_go.requeues
+       AND o.outcome IS DISTINCT FROM 'delivered'
 $$;

@@ -61,9 +61,11 @@ static bool read_hook(struct delivery *delivery)
     return good;
 }
 
-static const char *check(struct delivery *delivery, void *arg)
+static const char *check(struct delivery *delivery, const amqp_basic_properties_t *properties,
+                         void *arg)
 {
     const struct intake *intake = arg;
+    (void)properties;
     metric_add(intake->metrics->hooks, 1);
     return read_hook(delivery) ? NULL : "not a cycle time";
 }

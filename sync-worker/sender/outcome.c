@@ -44,6 +44,8 @@ static void put(FILE *out, const struct held *held, int64_t now_us)
             ",\"attempts\":%d",
             held->envelope.seq, id, held->reason ? "dead" : "delivered", now_us, held->attempts);
     free(id);
+    if (held->envelope.requeues)
+        fprintf(out, ",\"requeues\":%" PRId64, held->envelope.requeues);
     if (held->last_status)
         fprintf(out, ",\"status\":%ld", held->last_status);
     if (held->reason) {

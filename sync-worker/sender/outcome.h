@@ -2,7 +2,8 @@
  * outcome.h - what became of events, as the ledger reads it
  *
  * A batch is a JSON array of {"seq", "id", "outcome": "delivered"|"dead", "at_us", "attempts",
- * "status", "reason"}; mtc.apply_outcomes() in sql/functions/ledger.sql takes it as it is.
+ * "requeues", "status", "reason"}; mtc.apply_outcomes() in sql/functions/ledger.sql takes it as it
+ * is.
  */
 #ifndef MTC_OUTCOME_H
 #define MTC_OUTCOME_H

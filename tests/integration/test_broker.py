@@ -40,7 +40,8 @@ def test_topology(stack, servers):
     stack.producer().wait_ready()
     queues = {name: queue for name, queue in servers.rabbit.queues(stack.name).items()
               if not name.startswith("mtc.programs.")}
-    assert sorted(queues) == sorted(["mtc.control", "mtc.cycle-times", "mtc.dead", "mtc.outcomes",
+    assert sorted(queues) == sorted(["mtc.control", "mtc.cycle-times", "mtc.dead", "mtc.deaths",
+                                     "mtc.outcomes",
                                      *(f"mtc.events.{p}" for p in range(8))])
     assert all(q["type"] == "quorum" and q["durable"] for q in queues.values())
     arguments = queues["mtc.events.0"]["arguments"]

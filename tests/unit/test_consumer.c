@@ -19,8 +19,10 @@ static void on_arrived(void *arg)
     ((struct fixture *)arg)->arrived++;
 }
 
-static const char *check(struct delivery *delivery, void *arg)
+static const char *check(struct delivery *delivery, const amqp_basic_properties_t *properties,
+                         void *arg)
 {
+    (void)properties;
     (void)arg;
     return strcmp(delivery->body, "no JSON") == 0 ? "not a cycle time" : NULL;
 }
