@@ -409,8 +409,3 @@ size_t amqp_conn_unsent(const struct amqp_conn *conn)
 {
     return conn->stream ? evbuffer_get_length(bufferevent_get_output(conn->stream)) : 0;
 }
-
-int amqp_conn_server_major(const struct amqp_conn *conn)
-{
-    return conn->server_major;
-}

@@ -63,9 +63,6 @@ bool amqp_conn_is_blocked(const struct amqp_conn *conn);
 /* Bytes accepted and not yet written to the socket: what bounds a publisher's memory. */
 size_t amqp_conn_unsent(const struct amqp_conn *conn);
 
-/* Major version of the broker while up, e.g. 3 or 4. */
-int amqp_conn_server_major(const struct amqp_conn *conn);
-
 /*
  * Closes the connection politely and makes it again at once: everything unacked is back in its
  * queues, in order, before the next connection can ask for it. on_down is called in between.

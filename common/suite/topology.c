@@ -88,10 +88,9 @@ static void make_queue(struct topology *topology, struct amqp_chan *chan, const 
         arguments[count++] = (amqp_table_entry_t){
             .key = amqp_text("x-max-length"),
             .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = 1}};
-    if (amqp_conn_server_major(topology->conn) >= 4)
-        arguments[count++] = (amqp_table_entry_t){
-            .key = amqp_text("x-delivery-limit"),
-            .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = -1}};
+    arguments[count++] = (amqp_table_entry_t){
+        .key = amqp_text("x-delivery-limit"),
+        .value = {.kind = AMQP_FIELD_KIND_I32, .value.i32 = TOPOLOGY_DELIVERY_LIMIT}};
     amqp_queue_declare_t declare = {.queue = amqp_text(name),
                                     .durable = 1,
                                     .arguments = {.num_entries = count, .entries = arguments}};

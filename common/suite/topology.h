@@ -20,11 +20,7 @@
  * mtc.programs, with a queue a program.
  *
  * Declaring is idempotent. A queue that exists is used as it stands (its arguments can't be changed
- * by declaring, and an upgrade in place must go on working); only a missing one is made, with
- * arguments for the broker's version: RabbitMQ 4 drops, or dead-letters, a message after 20
- * redeliveries unless x-delivery-limit is -1, while 3.x takes the same -1 for "after the first".
- * Source: https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling, and measured on
- * 3.10.8 and 4.0.5.
+ * by declaring, and an upgrade in place must go on working); only a missing one is made.
  */
 #ifndef MTC_TOPOLOGY_H
 #define MTC_TOPOLOGY_H
@@ -51,6 +47,13 @@ int topology_partition_of(const char *machine, int partitions);
 
 /* "mtc.events.<partition>" */
 const char *topology_partition_name(int partition, char out[TOPOLOGY_NAME_BYTES]);
+
+/*
+ * How often a message may be delivered again: as good as without end, on every version. RabbitMQ 4
+ * takes 20 if nothing is said. -1 would mean no limit on 4.x, "give it up after the first" on 3.x,
+ * and puts what is nacked behind all others; docs/decisions/0030-a-delivery-limit-out-of-reach.md.
+ */
+#define TOPOLOGY_DELIVERY_LIMIT 1000000000
 
 struct topology;
 

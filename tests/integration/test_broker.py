@@ -7,6 +7,8 @@ from lib.flow import check_all_arrived
 from lib.processes import wait_for
 from lib.stack import ROOT
 
+NO_LIMIT = 1000000000  # redeliveries: as good as no limit, on every version of RabbitMQ
+
 
 def test_fifty_redeliveries_do_not_lose_an_event(stack, servers):
     """Delivery limit: each killed sender costs a redelivery of what it held."""
@@ -48,9 +50,7 @@ def test_topology(stack, servers):
     assert arguments["x-single-active-consumer"] is True
     assert arguments["x-dead-letter-exchange"] == "mtc.dead"
     assert arguments["x-dead-letter-strategy"] == "at-least-once"
-    major = json.loads(servers.rabbit.api("GET", "/api/overview")[1])["rabbitmq_version"].split(
-        ".")[0]
-    assert arguments.get("x-delivery-limit") == (-1 if int(major) >= 4 else None)
+    assert all(queue["arguments"]["x-delivery-limit"] == NO_LIMIT for queue in queues.values())
 
 
 def declared(servers, stack, kind, *names):
@@ -70,16 +70,66 @@ def in_order(things):
 def test_definitions_say_what_the_programs_declare(stack, servers):
     stack.producer().wait_ready()
     told = json.loads((ROOT / "deploy/rabbitmq/topology.json").read_text())
-    overview = json.loads(servers.rabbit.api("GET", "/api/overview")[1])
-    for queue in told["queues"]:
-        assert queue["arguments"]["x-delivery-limit"] == -1, "what RabbitMQ 4 needs"
-        if int(overview["rabbitmq_version"].split(".")[0]) < 4:
-            del queue["arguments"]["x-delivery-limit"]
     for kind in ("queues", "exchanges", "bindings"):
         things = told[kind]
         names = [name for name in things[0] if name != "vhost"]
         assert declared(servers, stack, kind, *names) == in_order(
             {name: thing[name] for name in names} for thing in things), kind
+
+
+def test_definitions_serve_a_vhost_that_is_empty_and_one_that_is_not(stack, servers):
+    """On every version: what is missing is made, and what an older one left gets what it lacks."""
+    for name, arguments in (("mtc.events.3", {"x-single-active-consumer": True}),
+                            ("mtc.outcomes", {}), ("mtc.dead", {})):
+        status, text = servers.rabbit.api(
+            "PUT", f"/api/queues/{stack.name}/{name}",
+            json.dumps({"durable": True, "arguments": {"x-queue-type": "quorum", **arguments}}))
+        assert status == 201, text
+    told = json.loads((ROOT / "deploy/rabbitmq/topology.json").read_text())
+    for things in told.values():
+        for thing in things:
+            del thing["vhost"]
+    status, text = servers.rabbit.api("POST", f"/api/definitions/{stack.name}", json.dumps(told))
+    assert status == 204, text
+    stack.producer()
+    stack.sender().wait_ready()
+    with stack.connect() as pg:
+        pg.execute("UPDATE setup_jobs SET status = 'completed'")
+    assert stack.wait_settled() == {"delivered": 14}
+    check_all_arrived(stack)
+
+    def in_force():
+        queues = servers.rabbit.queues(stack.name)
+        return {name: queues[name].get("effective_policy_definition") or {}
+                for name in ("mtc.events.3", "mtc.events.4", "mtc.outcomes", "mtc.dead")}
+    wait_for(lambda: all(in_force().values()), 20, "the policies are in force")
+    for name, definition in in_force().items():
+        assert definition["delivery-limit"] == NO_LIMIT
+        assert definition["overflow"] == "reject-publish"
+        assert definition.get("dead-letter-exchange") == (None if name == "mtc.dead"
+                                                          else "mtc.dead")
+
+
+def test_what_is_nacked_keeps_its_place(stack, servers):
+    """Without a delivery limit RabbitMQ puts it behind all others, and order would be lost."""
+    stack.producer().wait_ready()
+    with pika.BlockingConnection(pika.URLParameters(servers.rabbit.url(stack.name))) as link:
+        channel = link.channel()
+        channel.confirm_delivery()
+        for n in range(5):
+            channel.basic_publish("", "mtc.events.0", str(n), mandatory=True)
+        channel.basic_qos(prefetch_count=2)
+        got = []
+        for method, _, body in channel.consume("mtc.events.0", inactivity_timeout=20):
+            assert method, "nothing comes"
+            got.append(body.decode())
+            if len(got) == 2:
+                channel.basic_nack(method.delivery_tag, multiple=True, requeue=True)
+            elif len(got) > 2:
+                channel.basic_ack(method.delivery_tag)
+            if len(got) == 7:
+                break
+    assert got == ["0", "1", "0", "1", "2", "3", "4"]
 
 
 def test_existing_queue_is_used_as_it_is(stack, servers):

@@ -181,12 +181,6 @@ size_t amqp_conn_unsent(const struct amqp_conn *conn)
     return 0;
 }
 
-int amqp_conn_server_major(const struct amqp_conn *conn)
-{
-    (void)conn;
-    return 4;
-}
-
 void amqp_conn_fail(struct amqp_conn *conn, const char *reason)
 {
     if (!*conn->failed)
