@@ -66,6 +66,8 @@ int doctor_main(const struct config *config, int argc, char **argv)
     doctor.findings = json_array();
     doctor_postgres(&doctor);
     doctor_rabbitmq(&doctor);
+    doctor_queues(&doctor);
+    doctor_partitions(&doctor);
     doctor_redis(&doctor);
     doctor_mtconnect(&doctor);
     doctor_programs(&doctor);

@@ -31,6 +31,8 @@ __attribute__((format(printf, 5, 6))) void doctor_find(struct doctor *doctor,
 
 void doctor_postgres(struct doctor *doctor);
 void doctor_rabbitmq(struct doctor *doctor);
+void doctor_queues(struct doctor *doctor);     /* after doctor_rabbitmq() */
+void doctor_partitions(struct doctor *doctor); /* after that and doctor_postgres() */
 void doctor_redis(struct doctor *doctor);
 void doctor_mtconnect(struct doctor *doctor);
 void doctor_programs(struct doctor *doctor);

@@ -15,7 +15,7 @@
 static json_t *ask(const struct config *config, const struct amqp_url *broker, const char *password)
 {
     char *vhost = http_escape(broker->vhost);
-    char *url = xasprintf("%s/api/queues/%s", config->ctl_management_url, vhost);
+    char *url = xasprintf("%s/api/queues/%s?sort=name", config->ctl_management_url, vhost);
     char *user = xasprintf("%s:%s", broker->user, password);
     struct http_plain answer = http_plain_get(url, user, NULL, TIMEOUT_MS);
     json_t *queues = answer.status == 200 ? json_loadb(answer.body, answer.len, 0, NULL) : NULL;

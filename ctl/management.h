@@ -13,8 +13,8 @@
 #include <jansson.h>
 
 /*
- * The queues of our vhost as the API tells of them, or NULL: not configured, or it does not answer.
- * Caller frees.
+ * The queues of our vhost by name, as the API tells of them, or NULL: not configured, or no
+ * answer. Caller frees.
  */
 json_t *management_queues(const struct config *config);
 

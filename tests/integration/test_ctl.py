@@ -361,7 +361,7 @@ def test_doctor(stack):
         assert "disabled" in ill()["triggers"]["detail"]
         pg.execute("ALTER TABLE setup_jobs ENABLE TRIGGER mtc_setup_status")
     sender.stop()
-    wait_for(lambda: "senders" in ill(), 20, "no consumer")
+    wait_for(lambda: "senders" in ill(None), 20, "no consumer")
     producer.stop()
     assert "no mtc-producer is active" in ill()["relay"]["detail"]
     stack.sim.call("POST", "/down")
