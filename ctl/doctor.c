@@ -68,6 +68,7 @@ int doctor_main(const struct config *config, int argc, char **argv)
     doctor_rabbitmq(&doctor);
     doctor_queues(&doctor);
     doctor_partitions(&doctor);
+    doctor_pause(&doctor);
     doctor_redis(&doctor);
     doctor_mtconnect(&doctor);
     doctor_programs(&doctor);

@@ -33,6 +33,7 @@ void doctor_postgres(struct doctor *doctor);
 void doctor_rabbitmq(struct doctor *doctor);
 void doctor_queues(struct doctor *doctor);     /* after doctor_rabbitmq() */
 void doctor_partitions(struct doctor *doctor); /* after that and doctor_postgres() */
+void doctor_pause(struct doctor *doctor);      /* last of what asks the broker without a message */
 void doctor_redis(struct doctor *doctor);
 void doctor_mtconnect(struct doctor *doctor);
 void doctor_programs(struct doctor *doctor);

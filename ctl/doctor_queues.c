@@ -228,8 +228,9 @@ static void look_at(json_t *troubles, const json_t *told, const struct broker *b
         .arguments = object_or_null(json_object_get(told, "arguments")),
         .policy = object_or_null(json_object_get(told, "effective_policy_definition"))};
     if (!queue.name || strncmp(queue.name, "mtc.", 4) != 0 ||
-        strncmp(queue.name, "mtc.programs.", strlen("mtc.programs.")) == 0)
-        return;
+        strncmp(queue.name, "mtc.programs.", strlen("mtc.programs.")) == 0 ||
+        strncmp(queue.name, TOPOLOGY_CONTROL ".", strlen(TOPOLOGY_CONTROL ".")) == 0)
+        return; /* those of one program each, gone with its connection */
     look_at_length(troubles, &queue);
     look_at_expiry(troubles, &queue);
     look_at_delivery_limit(troubles, &queue, broker);

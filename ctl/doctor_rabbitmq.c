@@ -1,5 +1,6 @@
 /* doctor_rabbitmq.c - the broker, its exchange, its queues and who consumes them; see doctor.h */
 #include "doctor.h"
+#include "pause.h"
 #include "suite/topology.h"
 
 #include <stdlib.h>
@@ -37,9 +38,6 @@ static bool look_at_named(struct doctor *doctor, struct queues *queues)
             doctor_find(doctor, FINDING_WARNING, "dead letters",
                         "see mtcctl dead list; mtcctl dead requeue when the cause is gone",
                         "%u of them", count.ready);
-        if (strcmp(named[i], TOPOLOGY_CONTROL) == 0 && count.ready > 0)
-            doctor_find(doctor, FINDING_WARNING, "pause", "mtcctl resume",
-                        "an operator has paused the senders");
     }
     return true;
 }
@@ -72,6 +70,20 @@ static void look_at_version(struct doctor *doctor, const char *version)
                     version);
     else
         doctor_find(doctor, FINDING_OK, "RabbitMQ", NULL, "version %s", version);
+}
+
+void doctor_pause(struct doctor *doctor)
+{
+    bool exists, paused;
+    if (!doctor->ctl.broker ||
+        (amqp_plain_exchange_exists(doctor->ctl.broker, TOPOLOGY_CONTROL, &exists) && !exists))
+        return; /* what there is not cannot pause anybody; that no program has run has been said */
+    if (!pause_is_set(&doctor->ctl, &paused))
+        doctor_find(doctor, FINDING_WARNING, "pause", "see whether RabbitMQ raises an alarm",
+                    "not known whether senders are paused: %s", doctor->ctl.error);
+    else if (paused)
+        doctor_find(doctor, FINDING_WARNING, "pause", "mtcctl resume",
+                    "an operator has paused the senders");
 }
 
 void doctor_rabbitmq(struct doctor *doctor)

@@ -1,22 +1,25 @@
 /* pause.c - mtcctl pause and mtcctl resume: the senders stop sending, and go on */
+#include "pause.h"
 #include "let_go.h"
 #include "output.h"
-#include "base/clock.h"
 #include "suite/topology.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
-static bool find_control(struct ctl *ctl, struct amqp_plain_count *count)
+bool pause_is_set(struct ctl *ctl, bool *paused)
 {
-    if (!ctl_broker(ctl))
+    bool exists;
+    *paused = false;
+    if (!ctl_broker(ctl) ||
+        !ctl_broker_did(ctl, amqp_plain_exchange_exists(ctl->broker, TOPOLOGY_CONTROL, &exists)))
         return false;
-    if (!ctl_broker_did(ctl, amqp_plain_count(ctl->broker, TOPOLOGY_CONTROL, count)))
-        return false;
-    if (!count->exists)
+    if (!exists) {
         snprintf(ctl->error, sizeof ctl->error,
-                 "queue " TOPOLOGY_CONTROL " is missing: no sender has run yet");
-    return count->exists;
+                 "exchange " TOPOLOGY_CONTROL " is missing: no program has run yet");
+        return false;
+    }
+    return ctl_broker_did(ctl,
+                          amqp_plain_is_taken(ctl->broker, TOPOLOGY_CONTROL, "mtcctl", paused));
 }
 
 static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
@@ -27,26 +30,27 @@ static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
         puts(text);
 }
 
-/* Lays the message into the control queue that makes senders pause, unless it is there. */
-static bool lay(struct ctl *ctl)
+static bool set(struct ctl *ctl, bool pause)
 {
-    char now[UTC_TEXT], text[80];
-    snprintf(text, sizeof text, "paused at %s by uid %ld", utc_format(utc_us(), now),
-             (long)getuid());
-    amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
-                                          .delivery_mode = 2};
-    return amqp_plain_publish(ctl->broker, "", TOPOLOGY_CONTROL, &properties, amqp_text(text));
+    bool ok = pause ? amqp_plain_bind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL)
+                    : amqp_plain_unbind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL);
+    bool paused = !pause;
+    if (!ctl_broker_did(ctl, ok) || !pause_is_set(ctl, &paused))
+        return false;
+    if (paused != pause)
+        snprintf(ctl->error, sizeof ctl->error, "somebody else has done the opposite meanwhile");
+    return paused == pause;
 }
 
 static int change(const struct config *config, bool json, bool pause)
 {
     struct ctl ctl = {.config = config, .json = json};
-    struct amqp_plain_count count;
-    bool ok = find_control(&ctl, &count);
-    bool was = ok && count.ready > 0;
+    bool was;
+    bool ok = pause_is_set(&ctl, &was);
     if (ok && pause != was)
-        ok = ctl_broker_did(&ctl,
-                            pause ? lay(&ctl) : amqp_plain_purge(ctl.broker, TOPOLOGY_CONTROL));
+        ok = set(&ctl, pause);
+    if (ok && !pause) /* what was asked while it lasted; a pause of before is such a message too */
+        ok = ctl_broker_did(&ctl, amqp_plain_purge(ctl.broker, TOPOLOGY_CONTROL));
     ctl_close(&ctl);
     if (!ok)
         return ctl_fail(&ctl);

@@ -1,6 +1,7 @@
 /* status_collect.c - how things stand, as it is found out; see status.h */
 #include "management.h"
 #include "output.h"
+#include "pause.h"
 #include "programs.h"
 #include "status.h"
 #include "version.h"
@@ -83,7 +84,7 @@ static void add_rabbitmq(struct ctl *ctl, json_t *status)
 {
     static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD,
                                         TOPOLOGY_DEATHS};
-    struct amqp_plain_count control = {0};
+    bool paused;
     if (!ctl_broker(ctl)) {
         json_object_set_new(status, "rabbitmq", error_object(ctl->error));
         return;
@@ -96,16 +97,18 @@ static void add_rabbitmq(struct ctl *ctl, json_t *status)
     }
     for (size_t i = 0; ok && i < sizeof named / sizeof named[0]; i++)
         ok = add_queue(ctl, queues, named[i], known);
-    ok = ok && amqp_plain_count(ctl->broker, TOPOLOGY_CONTROL, &control);
     json_decref(known);
     if (!ok) {
         json_object_set_new(status, "rabbitmq", error_object(amqp_plain_error(ctl->broker)));
         json_decref(queues);
         return;
     }
+    /* The last question on this connection but those to the programs: in an alarm it gets none. */
+    bool is_known = pause_is_set(ctl, &paused);
     json_object_set_new(status, "rabbitmq",
-                        json_pack("{s:s, s:b, s:o}", "version", amqp_plain_version(ctl->broker),
-                                  "paused", control.ready > 0, "queues", queues));
+                        json_pack("{s:s, s:o, s:o}", "version", amqp_plain_version(ctl->broker),
+                                  "paused", is_known ? json_boolean(paused) : json_null(), "queues",
+                                  queues));
 }
 
 json_t *status_collect(struct ctl *ctl)

@@ -241,11 +241,13 @@ bool amqp_plain_ack(struct amqp_plain *plain, uint64_t tag)
     return false;
 }
 
+enum fate { FATE_UNKNOWN, FATE_RETURNED, FATE_CONFIRMED };
+
 /*
  * The next frame of the publishing channel decides: ack, nack, or the message comes back (and is
  * acked after that).
  */
-static bool wait_confirm(struct amqp_plain *plain)
+static enum fate wait_confirm(struct amqp_plain *plain)
 {
     int64_t until = mono_ms() + plain->timeout_ms;
     bool returned = false;
@@ -256,12 +258,12 @@ static bool wait_confirm(struct amqp_plain *plain)
         if (status != AMQP_STATUS_OK) {
             snprintf(plain->error, sizeof plain->error, "waiting for the broker's confirm: %s",
                      amqp_error_string2(status));
-            return false;
+            return FATE_UNKNOWN;
         }
         if (frame.frame_type != AMQP_FRAME_METHOD || frame.channel != CHANNEL_PUBLISH)
             continue;
         if (frame.payload.method.id == AMQP_BASIC_ACK_METHOD && !returned)
-            return true;
+            return FATE_CONFIRMED;
         if (frame.payload.method.id == AMQP_BASIC_RETURN_METHOD) {
             amqp_message_t content;
             amqp_rpc_reply_t reply = amqp_read_message(plain->conn, CHANNEL_PUBLISH, &content, 0);
@@ -270,33 +272,67 @@ static bool wait_confirm(struct amqp_plain *plain)
                 amqp_destroy_message(&content);
             snprintf(plain->error, sizeof plain->error, "no queue took the message");
         } else if (frame.payload.method.id == AMQP_BASIC_ACK_METHOD) {
-            return false;
+            return FATE_RETURNED;
         } else {
             snprintf(plain->error, sizeof plain->error, "the broker refused the message");
-            return false;
+            return FATE_UNKNOWN;
         }
     }
     snprintf(plain->error, sizeof plain->error, "the broker did not confirm in time");
-    return false;
+    return FATE_UNKNOWN;
 }
 
-bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const char *key,
-                        const amqp_basic_properties_t *properties, amqp_bytes_t body)
+static enum fate publish(struct amqp_plain *plain, const char *exchange, const char *key,
+                         const amqp_basic_properties_t *properties, amqp_bytes_t body)
 {
     if (!plain->publishing) {
         if (!open_channel(plain, CHANNEL_PUBLISH, &plain->publishing))
-            return false;
+            return FATE_UNKNOWN;
         amqp_confirm_select(plain->conn, CHANNEL_PUBLISH);
         if (!last_is_good(plain, "confirm.select"))
-            return false;
+            return FATE_UNKNOWN;
     }
     int status = amqp_basic_publish(plain->conn, CHANNEL_PUBLISH, amqp_text(exchange),
                                     amqp_text(key), 1, 0, properties, body);
     if (status != AMQP_STATUS_OK) {
         snprintf(plain->error, sizeof plain->error, "publish: %s", amqp_error_string2(status));
-        return false;
+        return FATE_UNKNOWN;
     }
     return wait_confirm(plain);
+}
+
+bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const char *key,
+                        const amqp_basic_properties_t *properties, amqp_bytes_t body)
+{
+    return publish(plain, exchange, key, properties, body) == FATE_CONFIRMED;
+}
+
+bool amqp_plain_is_taken(struct amqp_plain *plain, const char *exchange, const char *key,
+                         bool *taken)
+{
+    const amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                                .delivery_mode = 1};
+    enum fate fate = publish(plain, exchange, key, &properties, amqp_empty_bytes);
+    *taken = fate == FATE_CONFIRMED;
+    return fate != FATE_UNKNOWN;
+}
+
+bool amqp_plain_bind(struct amqp_plain *plain, const char *queue, const char *exchange)
+{
+    if (!open_channel(plain, CHANNEL_LOOK, &plain->looking))
+        return false;
+    amqp_queue_bind(plain->conn, CHANNEL_LOOK, amqp_text(queue), amqp_text(exchange),
+                    amqp_empty_bytes, amqp_empty_table);
+    return last_is_good(plain, "binding");
+}
+
+bool amqp_plain_unbind(struct amqp_plain *plain, const char *queue, const char *exchange)
+{
+    if (!open_channel(plain, CHANNEL_LOOK, &plain->looking))
+        return false;
+    amqp_queue_unbind(plain->conn, CHANNEL_LOOK, amqp_text(queue), amqp_text(exchange),
+                      amqp_empty_bytes, amqp_empty_table);
+    return last_is_good(plain, "unbinding");
 }
 
 /* --- scatter and gather --- */

@@ -43,6 +43,17 @@ bool amqp_plain_ack(struct amqp_plain *plain, uint64_t tag);
 bool amqp_plain_publish(struct amqp_plain *plain, const char *exchange, const char *key,
                         const amqp_basic_properties_t *properties, amqp_bytes_t body);
 
+/*
+ * Whether any queue takes what is published to the exchange: an empty message with this key tells,
+ * which a queue may then hold.
+ */
+bool amqp_plain_is_taken(struct amqp_plain *plain, const char *exchange, const char *key,
+                         bool *taken);
+
+/* Binds a queue to an exchange, with no key, or unbinds it; both may be so already. */
+bool amqp_plain_bind(struct amqp_plain *plain, const char *queue, const char *exchange);
+bool amqp_plain_unbind(struct amqp_plain *plain, const char *queue, const char *exchange);
+
 struct amqp_plain_question {
     const char *exchange; /* a fanout exchange; that it is missing means that nobody is there */
     const char *body;     /* "" for none */

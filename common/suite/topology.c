@@ -106,10 +106,16 @@ static void on_last_binding(struct amqp_chan *chan, const amqp_method_t *reply, 
     amqp_chan_close(chan);
 }
 
-static void declare_exchange(struct amqp_chan *chan, const char *name, const char *type)
+/* alternate: who gets what the exchange has no binding for, or NULL. */
+static void declare_exchange(struct amqp_chan *chan, const char *name, const char *type,
+                             const char *alternate)
 {
+    amqp_table_entry_t argument = text_argument("alternate-exchange", alternate ? alternate : "");
     amqp_exchange_declare_t declare = {
-        .exchange = amqp_text(name), .type = amqp_text(type), .durable = 1};
+        .exchange = amqp_text(name),
+        .type = amqp_text(type),
+        .durable = 1,
+        .arguments = {.num_entries = alternate ? 1 : 0, .entries = &argument}};
     amqp_chan_call(chan, AMQP_EXCHANGE_DECLARE_METHOD, &declare, AMQP_EXCHANGE_DECLARE_OK_METHOD,
                    NULL, NULL);
 }
@@ -125,10 +131,12 @@ static void bind_queue(struct amqp_chan *chan, const char *queue, const char *ex
 static void bind_all(struct topology *topology, struct amqp_chan *chan)
 {
     char name[TOPOLOGY_NAME_BYTES];
-    declare_exchange(chan, TOPOLOGY_DEAD, "fanout");
+    declare_exchange(chan, TOPOLOGY_UNPAUSED, "direct", NULL);
+    declare_exchange(chan, TOPOLOGY_CONTROL, "fanout", TOPOLOGY_UNPAUSED);
+    declare_exchange(chan, TOPOLOGY_DEAD, "fanout", NULL);
     bind_queue(chan, TOPOLOGY_DEAD, TOPOLOGY_DEAD, "", NULL);
     bind_queue(chan, TOPOLOGY_DEATHS, TOPOLOGY_DEAD, "", NULL);
-    declare_exchange(chan, TOPOLOGY_PARTITIONS, "direct");
+    declare_exchange(chan, TOPOLOGY_PARTITIONS, "direct", NULL);
     for (int p = 0; p < topology->partitions; p++) {
         const char *queue = topology_partition_name(p, name);
         bind_queue(chan, queue, TOPOLOGY_PARTITIONS, queue,

@@ -9,8 +9,10 @@
  *   mtc.deaths      quorum queue bound to the exchange mtc.dead as well: a copy of each dead
  *                   letter, on its way into the ledger, whoever it was that gave the event up
  *   mtc.outcomes    quorum queue: what became of each event, on its way into the ledger
- *   mtc.control     quorum queue of at most one message; while there is one, senders pause
- *                   (mtcctl pause)
+ *   mtc.control     fanout exchange, and quorum queue of at most one message; while they are bound,
+ *                   senders pause (mtcctl pause). See sync-worker/sender/pause_watch.h
+ *   mtc.unpaused    direct exchange, the alternate of mtc.control: takes a sender's question back
+ *                   to the sender's own queue while there is no pause
  *   mtc.cycle-times quorum queue: what web-hooks brought, on its way into PostgreSQL
  *
  * Partitions, mtc.outcomes and mtc.cycle-times have a net underneath: what the broker itself gives
@@ -33,6 +35,7 @@
 #define TOPOLOGY_DEATHS      "mtc.deaths"
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
 #define TOPOLOGY_CONTROL     "mtc.control"
+#define TOPOLOGY_UNPAUSED    "mtc.unpaused"
 #define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
 
 #define TOPOLOGY_NAME_BYTES 32

@@ -146,8 +146,8 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
                                      events->judge.on_ready, arg);
     parts->judge = make_judge(parts, events, arg);
     parts->attempts = make_attempts(parts);
-    parts->pause_watch = pause_watch_new(service->loop, parts->publisher, events->on_pause_known,
-                                         arg);
+    parts->pause_watch = pause_watch_new(service->loop, service->worker_name,
+                                         events->on_pause_known, arg);
     return true;
 }
 

@@ -101,12 +101,13 @@ static void on_conn_up(void *arg)
 static void on_publisher_ready(void *arg)
 {
     struct parts *parts = arg;
-    pause_watch_look(parts->pause_watch);
+    pause_watch_start(parts->pause_watch, parts->conn);
 }
 
 static void on_pause_known(bool paused, void *arg)
 {
     struct parts *parts = arg;
+    metric_add(parts->metrics.pause_answers, 1);
     if (attempts_are_paused(parts->attempts) != paused) {
         attempts_pause(parts->attempts, paused);
         if (paused)
@@ -132,6 +133,7 @@ static void on_conn_down(const char *reason, void *arg)
     (void)reason;
     struct parts *parts = arg;
     partitions_on_conn_down(parts->partitions);
+    pause_watch_on_conn_down(parts->pause_watch);
     publisher_on_conn_down(parts->publisher);
     hand_back_on_conn_down(parts->hand_back);
 }
@@ -162,8 +164,13 @@ static void on_drained(void *arg)
 bool sender_ready(const void *state, const char **why)
 {
     const struct parts *parts = state;
-    *why = "no RabbitMQ";
-    return publisher_is_ready(parts->publisher);
+    if (!publisher_is_ready(parts->publisher))
+        *why = "no RabbitMQ";
+    else if (!pause_watch_is_known(parts->pause_watch))
+        *why = "RabbitMQ does not say whether senders are paused";
+    else
+        return true;
+    return false;
 }
 
 void sender_drain(void *state)

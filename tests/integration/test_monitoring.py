@@ -96,15 +96,16 @@ def test_who_is_who_in_the_management_ui(stack, servers):
         """Tags by queue, the active one first."""
         found = {}
         for row in sorted(ask("/api/consumers"), key=lambda row: not row["active"]):
-            if not row["queue"]["name"].startswith("mtc.programs."):
+            if not row["queue"]["name"].startswith(("mtc.programs.", "mtc.control.")):
                 found.setdefault(row["queue"]["name"], []).append((row["consumer_tag"],
                                                                    row["active"]))
         return found
 
     def told():
-        return sum(map(len, consumers().values())) == 8 * 2 + 2
+        return sum(map(len, consumers().values())) == 8 * 2 + 3
     wait_for(told, 20, "consumers")
-    assert consumers()["mtc.outcomes"] == [("mtc-producer relay-1", True)]
+    for queue in ("mtc.outcomes", "mtc.deaths"):
+        assert consumers()[queue] == [("mtc-producer relay-1", True)]
     assert consumers()["mtc.cycle-times"] == [("mtc-scheduler clock", True)]
     for partition in range(8):
         (first, active), (second, _) = consumers()[f"mtc.events.{partition}"]
