@@ -38,7 +38,7 @@ BEGIN
 END
 $$;
 
--- Until core 5 these two did what the next two do, and could not tell one death from another.
+-- Until core 6 these two did what the next two do, and could not tell one death from another.
 DROP FUNCTION IF EXISTS mtc.requeued(bigint, uuid);
 DROP FUNCTION IF EXISTS mtc.dropped(bigint, uuid);
 
