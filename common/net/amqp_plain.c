@@ -6,6 +6,7 @@
 #include "net/amqp_introduce.h"
 #include "net/amqp_url.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -419,10 +420,13 @@ bool amqp_plain_ask(struct amqp_plain *plain, const struct amqp_plain_question *
         return true;
     if (!open_for_answers(plain))
         return false;
-    char number[16];
+    char number[16], life[24]; /* whoever gets it later would answer nobody */
     snprintf(number, sizeof number, "%u", ++plain->questions);
+    snprintf(life, sizeof life, "%" PRId64, question->limit_ms);
     amqp_basic_properties_t properties = {._flags = AMQP_BASIC_REPLY_TO_FLAG |
-                                                    AMQP_BASIC_CORRELATION_ID_FLAG,
+                                                    AMQP_BASIC_CORRELATION_ID_FLAG |
+                                                    AMQP_BASIC_EXPIRATION_FLAG,
+                                          .expiration = amqp_text(life),
                                           .reply_to = amqp_text(REPLY_TO),
                                           .correlation_id = amqp_text(number)};
     int status = amqp_basic_publish(plain->conn, CHANNEL_ASK, amqp_text(question->exchange),

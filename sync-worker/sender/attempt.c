@@ -100,6 +100,9 @@ static void look_is_done(struct lane *lane)
         held_free(lane_pop(lane));
     } else if (held->found) {
         judge_sent_before(attempts->settings.judge, lane);
+    } else if (held->blame.convicted && judge_stops(attempts->settings.judge)) {
+        partition_end_work(held);
+        lane_stop(lane);
     } else {
         /* It is sent as soon as its route may be asked. */
         partition_end_work(held);
@@ -121,7 +124,7 @@ static void on_suspect(const redisReply *reply, const struct redis_error *error,
 {
     (void)error;
     struct lane *lane = arg;
-    suspect_read(reply, &lane->first->blame, mono_ms());
+    suspect_read(reply, &lane->first->blame);
     look_is_done(lane);
 }
 

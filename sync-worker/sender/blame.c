@@ -145,14 +145,14 @@ static void begin_case(struct blame_case *event, int64_t now_ms)
 {
     if (!event->failed) {
         event->failed = true;
-        event->first_failed_ms = now_ms;
+        event->first_failed_ms = event->since_ms = now_ms;
     }
 }
 
 static bool is_proven(const struct blame *blame, const struct blame_rules *rules,
                       const struct blame_case *event, uint64_t machine, int64_t now_ms)
 {
-    return (rules->unproven_ms && now_ms - event->first_failed_ms >= rules->unproven_ms) ||
+    return (rules->unproven_ms && now_ms - event->since_ms >= rules->unproven_ms) ||
            blame_has_proof(blame, event, machine, now_ms);
 }
 

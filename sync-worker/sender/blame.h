@@ -84,11 +84,13 @@ struct blame_rules {
 /* What is known of one event; zeroed for a new one. */
 struct blame_case {
     bool failed;
-    int64_t first_failed_ms; /* valid if it has, as is the next */
+    int64_t first_failed_ms; /* seen by this process; valid if it has, as are the next */
+    int64_t since_ms;        /* the first of all, whoever saw it */
     enum accused last;       /* whom its last failure accused */
     int counted;             /* failures that counted */
     int accused;             /* of them those that accused the event itself */
     int probes;              /* failures that did not count */
+    bool convicted;          /* it would be dead, but for sender.on_dead */
 };
 
 enum sentence {

@@ -26,7 +26,7 @@ static json_t *remark(const struct lane *lane, int64_t now_ms)
     json_object_set_new(told, "machine", clean_string(lane->machine));
     json_object_set_new(told, "event", clean_string(head->envelope.event_id));
     json_object_set_new(told, "path", clean_string(head->envelope.path));
-    json_object_set_new(told, "for_s", json_integer((now_ms - event->first_failed_ms) / 1000));
+    json_object_set_new(told, "for_s", json_integer((now_ms - event->since_ms) / 1000));
     json_object_set_new(told, "answer", clean_string(head->answer));
     json_object_set_new(told, "counted", json_integer(event->counted));
     json_object_set_new(told, "probes", json_integer(event->probes));
@@ -38,8 +38,7 @@ static json_t *remark(const struct lane *lane, int64_t now_ms)
 static void rank(const struct lane *each[DOUBTS_MAX], int *count, const struct lane *lane)
 {
     int at = *count;
-    while (at > 0 &&
-           each[at - 1]->first->blame.first_failed_ms > lane->first->blame.first_failed_ms)
+    while (at > 0 && each[at - 1]->first->blame.since_ms > lane->first->blame.since_ms)
         at--;
     if (at == DOUBTS_MAX)
         return;

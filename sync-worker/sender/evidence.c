@@ -108,6 +108,9 @@ void evidence_hear(struct evidence *evidence, struct route *route, const struct 
 
 static void reading_free(struct reading *reading)
 {
+    struct route *route = routes_peek(reading->evidence->settings.routes, reading->path);
+    if (route)
+        route->is_read = false;
     free(reading->path);
     free(reading);
 }
@@ -147,7 +150,9 @@ static bool take_seen(struct route *route, const char *seen, int64_t written_ms)
     uint64_t machine, began, ended, taken;
     while (take_number(&seen, 16, ':', &machine) && take_number(&seen, 10, ':', &began) &&
            take_number(&seen, 10, ':', &ended) && take_number(&seen, 10, ',', &taken) &&
-           began >= ended && began < EVIDENCE_TTL_MS && taken <= 1) {
+           began >= ended && taken <= 1) {
+        if (began >= EVIDENCE_TTL_MS)
+            continue; /* what Redis was not there to be told of in time */
         struct witness witness = {.machine = machine,
                                   .began_ms = written_ms - (int64_t)began,
                                   .ended_ms = written_ms - (int64_t)ended,
@@ -211,12 +216,13 @@ static void on_time(const redisReply *reply, const struct redis_error *error, vo
     free(key);
 }
 
-static void read_others(struct evidence *evidence, const struct route *route)
+static void read_others(struct evidence *evidence, struct route *route)
 {
     const char *words[] = {"TIME"};
     struct reading *reading = xcalloc(1, sizeof *reading);
     reading->evidence = evidence;
     reading->path = xstrdup(route->path);
+    route->is_read = true;
     reading->asked_ms = mono_ms();
     if (!redis_conn_command(evidence->settings.redis, 1, words, on_time, reading))
         reading_free(reading);
@@ -233,7 +239,7 @@ static void on_tick(void *arg)
     for (; route; route = routes_next(evidence->settings.routes, route)) {
         if (route->unsaid_count)
             write_unsaid(evidence, route);
-        if (route->doubted)
+        if (route->doubted && !route->is_read)
             read_others(evidence, route);
     }
 }

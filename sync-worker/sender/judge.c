@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAKE_MOST     512
 #define WAKE_AFTER_MS 200 /* so that a flow of successes is one look at the doubted heads */
 
 struct judge {
@@ -54,6 +55,12 @@ void judge_put_back(struct lane *lane)
     lane_ready(lane, false);
 }
 
+bool judge_stops(const struct judge *judge)
+{
+    return judge->settings.stop_on_dead;
+}
+
+/* Kept as convicted (on_failure follows): whoever has it next stops as well. */
 static void stop_machine(struct lane *lane, const char *reason)
 {
     log_error("event would be dead; its machine stops until mtcctl resume --machine",
@@ -78,13 +85,27 @@ static void end_it(struct judge *judge, struct lane *lane, const struct http_res
         finish_dead(judge, lane, reason);
 }
 
-static void doubt(struct judge *judge, struct lane *lane, const struct http_result *result)
+static void doubt(struct judge *judge, struct lane *lane, const struct http_result *result,
+                  bool is_brief)
 {
     /* With its breaker open the route has pauses of its own, and others may be probes. */
-    if (lane->route->breaker.state == BREAKER_CLOSED)
-        retry_doubted(&judge->settings.retry, lane, result);
-    else
+    if (lane->route->breaker.state != BREAKER_CLOSED)
         judge_put_back(lane);
+    else if (is_brief)
+        retry_soon(&judge->settings.retry, lane, result);
+    else
+        retry_doubted(&judge->settings.retry, lane, result);
+}
+
+/* Whom the referee acquits, or would have to be asked about first. */
+static enum referee_word ask_referee(struct judge *judge, int64_t now_ms)
+{
+    struct referee *referee = judge->settings.referee;
+    if (!referee)
+        return REFEREE_WELL;
+    enum referee_word word = referee_says(referee, now_ms);
+    referee_ask(referee, now_ms);
+    return word;
 }
 
 static void on_failed(struct judge *judge, struct lane *lane, const struct http_result *result)
@@ -96,15 +117,21 @@ static void on_failed(struct judge *judge, struct lane *lane, const struct http_
         judge_put_back(lane);
         return;
     }
-    bool acquitted = judge->settings.referee && !referee_lets_count(judge->settings.referee, now);
+    enum referee_word word = ask_referee(judge, now);
+    bool acquitted = word == REFEREE_ILL || word == REFEREE_UNASKED;
     held->failed_ms = now;
     enum sentence sentence = blame_on_failure(&held->route->blame, &judge->settings.rules,
                                               &held->blame, lane->fingerprint, accused, acquitted,
                                               now);
+    held->blame.convicted = sentence == SENTENCE_DEAD && judge->settings.stop_on_dead;
     judge->events.on_failure(held, judge->arg);
     switch (sentence) {
     case SENTENCE_PROBE:
-        doubt(judge, lane, result);
+        /* Where only the referee's word is missing, it is there in a moment, and proof may not last
+         * for longer. */
+        doubt(judge, lane, result,
+              word == REFEREE_UNASKED &&
+                  blame_has_proof(&held->route->blame, &held->blame, lane->fingerprint, now));
         break;
     case SENTENCE_RETRY:
         retry_counted(&judge->settings.retry, lane, result);
@@ -203,16 +230,23 @@ static void tell_evidence(struct judge *judge, const struct lane *lane,
 struct wake {
     int64_t now_ms, least_ms;
     int attempts;
+    int left;     /* heads that may be looked at: each costs a walk through the witnesses */
+    bool is_more; /* some were not, or may be woken a little later */
 };
 
 /* Doubted for want of proof, which there is now; not one that may not be dead yet. */
-static bool is_proven(const struct lane *lane, const void *arg)
+static bool is_proven(const struct lane *lane, void *arg)
 {
-    const struct wake *wake = arg;
+    struct wake *wake = arg;
     const struct held *head = lane->first;
-    return head->blame.counted < wake->attempts &&
-           wake->now_ms - head->failed_ms >= wake->least_ms &&
-           blame_has_proof(&lane->route->blame, &head->blame, lane->fingerprint, wake->now_ms);
+    if (head->blame.counted >= wake->attempts)
+        return false;
+    if (wake->left == 0 || wake->now_ms - head->failed_ms < wake->least_ms) {
+        wake->is_more = true;
+        return false;
+    }
+    wake->left--;
+    return blame_has_proof(&lane->route->blame, &head->blame, lane->fingerprint, wake->now_ms);
 }
 
 static void on_wake(void *arg)
@@ -221,8 +255,13 @@ static void on_wake(void *arg)
     const struct judge_settings *settings = &judge->settings;
     struct wake wake = {.now_ms = mono_ms(),
                         .least_ms = retry_least_ms(&settings->retry),
-                        .attempts = settings->rules.attempts};
+                        .attempts = settings->rules.attempts,
+                        .left = WAKE_MOST};
+    if (settings->referee && referee_says(settings->referee, wake.now_ms) == REFEREE_ILL)
+        return; /* nothing would count: they go on with their own pauses */
     lanes_wake(settings->lanes, NULL, is_proven, &wake);
+    if (wake.is_more)
+        judge_on_news(judge);
     judge->events.on_ready(judge->arg);
 }
 
@@ -291,8 +330,8 @@ void judge_orphan(struct judge *judge, struct lane *lane, const struct http_resu
 
 const char *judge_let_go(struct judge *judge, struct lane *lane)
 {
-    if (!partition_owns(lane->first))
-        return "its connection to the broker is lost; it comes again";
+    if (!partition_owns(lane->first) || lane->state == LANE_STILL)
+        return "it is on its way back to the broker, and comes again";
     if (!lane_seize(lane))
         return "its request is under way";
     partition_begin_work(lane->first);

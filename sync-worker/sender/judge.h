@@ -58,6 +58,9 @@ void judge_free(struct judge *judge); /* NULL is fine */
 bool judge_answer(struct judge *judge, struct lane *lane, const struct http_result *result,
                   bool may_repeat);
 
+/* sender.on_dead is stop: what was convicted before stays where it is, untried. */
+bool judge_stops(const struct judge *judge);
+
 /* An answer for a head that is no longer ours. */
 void judge_orphan(struct judge *judge, struct lane *lane, const struct http_result *result);
 

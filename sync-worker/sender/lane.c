@@ -50,6 +50,15 @@ static void queue(struct lane *lane, bool first)
     }
 }
 
+/*
+ * A head that comes anew. While the route is asked by single probes, one that has not failed goes
+ * before those that have: it is the likelier sign of life, and none of them should hold it up.
+ */
+static void queue_new_head(struct lane *lane)
+{
+    queue(lane, lane->route->breaker.state != BREAKER_CLOSED && !lane->first->blame.failed);
+}
+
 static void unqueue(struct lane *lane)
 {
     struct route *route = lane->route;
@@ -97,7 +106,7 @@ void lanes_push(struct lanes *lanes, struct held *held)
     lane->last = &held->next;
     if (is_new) {
         follow_head(lane);
-        queue(lane, false);
+        queue_new_head(lane);
     }
     lanes->held_count++;
     lanes->held_bytes += held->len;
@@ -201,7 +210,7 @@ struct held *lane_pop(struct lane *lane)
     lane->lanes->held_bytes -= held->len;
     if (lane->first) {
         follow_head(lane);
-        queue(lane, false);
+        queue_new_head(lane);
     } else {
         lane_free(lane);
     }
@@ -210,7 +219,7 @@ struct held *lane_pop(struct lane *lane)
 }
 
 void lanes_wake(struct lanes *lanes, const struct route *route,
-                bool (*wanted)(const struct lane *lane, const void *arg), const void *arg)
+                bool (*wanted)(const struct lane *lane, void *arg), void *arg)
 {
     for (struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
         if (lane->state != LANE_WAITING || !lane->doubted || (route && lane->route != route))

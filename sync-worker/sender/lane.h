@@ -85,7 +85,7 @@ struct held *lane_pop(struct lane *lane);
  * `wanted` says so (NULL: all) wait no more.
  */
 void lanes_wake(struct lanes *lanes, const struct route *route,
-                bool (*wanted)(const struct lane *lane, const void *arg), const void *arg);
+                bool (*wanted)(const struct lane *lane, void *arg), void *arg);
 
 /* The machine's lane, or NULL. */
 struct lane *lanes_find(const struct lanes *lanes, const char *machine);

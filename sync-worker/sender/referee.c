@@ -63,7 +63,7 @@ static void on_answer(const struct http_result *result, void *arg)
     referee->on_answered(referee->arg);
 }
 
-static void ask(struct referee *referee, int64_t now_ms)
+void referee_ask(struct referee *referee, int64_t now_ms)
 {
     if (referee->asking || (referee->asked_ms && now_ms - referee->asked_ms < ASK_EVERY_MS))
         return;
@@ -73,11 +73,10 @@ static void ask(struct referee *referee, int64_t now_ms)
     referee->asked_ms = now_ms;
 }
 
-bool referee_lets_count(struct referee *referee, int64_t now_ms)
+enum referee_word referee_says(const struct referee *referee, int64_t now_ms)
 {
     bool fresh = referee->answered && now_ms - referee->answered_ms <= REFEREE_FRESH_MS;
-    ask(referee, now_ms);
-    return fresh && referee->word != REFEREE_ILL;
+    return fresh ? referee->word : REFEREE_UNASKED;
 }
 
 struct referee *referee_new(struct mtconnect *mtconnect, const char *path,

@@ -27,9 +27,17 @@ void retry_counted(const struct retry *retry, struct lane *lane, const struct ht
     wait_for_retry(retry, lane, result, at ? retry->delays->ms[at - 1] : 0, false);
 }
 
+void retry_soon(const struct retry *retry, struct lane *lane, const struct http_result *result)
+{
+    metric_add(retry->metrics->probes, 1);
+    wait_for_retry(retry, lane, result, retry_least_ms(retry), true);
+}
+
 int64_t retry_least_ms(const struct retry *retry)
 {
     int64_t first = retry->delays->count ? retry->delays->ms[0] : 0;
+    if (first > retry->probe_pause_max_ms)
+        first = retry->probe_pause_max_ms;
     return first > 0 ? first : 1;
 }
 
@@ -37,8 +45,7 @@ void retry_doubted(const struct retry *retry, struct lane *lane, const struct ht
 {
     struct backoff *pauses = &lane->first->pauses;
     pauses->min_ms = retry_least_ms(retry);
-    pauses->max_ms = retry->probe_pause_max_ms > pauses->min_ms ? retry->probe_pause_max_ms
-                                                                : pauses->min_ms;
+    pauses->max_ms = retry->probe_pause_max_ms;
     metric_add(retry->metrics->probes, 1);
     wait_for_retry(retry, lane, result, backoff_next_ms(pauses), true);
 }

@@ -24,6 +24,8 @@ struct retry { /* all borrowed; filled in by the owner */
 /* The attempt of a busy lane's head has failed, and counted; or it did not count. */
 void retry_counted(const struct retry *retry, struct lane *lane, const struct http_result *result);
 void retry_doubted(const struct retry *retry, struct lane *lane, const struct http_result *result);
+/* It did not count, but the next may: its pauses don't grow. */
+void retry_soon(const struct retry *retry, struct lane *lane, const struct http_result *result);
 
 /* The shortest pause of a doubted head that is not woken. */
 int64_t retry_least_ms(const struct retry *retry);

@@ -28,15 +28,17 @@ static void route_free(struct route *route)
     free(route);
 }
 
-/* Forgets one that nobody holds events for. False: there is none. */
+/* Forgets the oldest that nobody holds events for. False: there is none. */
 static bool forget_one(struct routes *routes)
 {
-    struct route **at = &routes->list;
-    while (*at && (*at)->held)
-        at = &(*at)->next;
-    struct route *route = *at;
-    if (!route)
+    struct route **at = NULL;
+    for (struct route **each = &routes->list; *each; each = &(*each)->next) {
+        if (!(*each)->held)
+            at = each;
+    }
+    if (!at)
         return false;
+    struct route *route = *at;
     *at = route->next;
     routes->count--;
     route_free(route);

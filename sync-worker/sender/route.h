@@ -31,6 +31,7 @@ struct route {
 
     struct witness unsaid[ROUTE_UNSAID]; /* evidence.c's: what other senders don't know yet, ... */
     int unsaid_count;
+    bool is_read;                 /* ... who is being asked what others know, ... */
     char read_to[ROUTE_ID_BYTES]; /* ... and up to where they were heard */
     struct route *next;
 };

@@ -1,7 +1,9 @@
 /* suspect.c - what is known against an event, kept in Redis; see suspect.h */
 #include "suspect.h"
+#include "base/clock.h"
 #include "base/log.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,9 +28,10 @@ static void on_written(const redisReply *reply, const struct redis_error *error,
 
 void suspect_write(struct redis_conn *redis, const struct held *held)
 {
-    char key[KEY_BYTES], value[64], ttl[24];
+    char key[KEY_BYTES], value[96], ttl[24];
     const struct blame_case *event = &held->blame;
-    snprintf(value, sizeof value, "%d %d %d", event->counted, event->accused, event->probes);
+    snprintf(value, sizeof value, "%d %d %d %" PRId64 " %d", event->counted, event->accused,
+             event->probes, utc_us() / 1000 - (mono_ms() - event->since_ms), event->convicted);
     snprintf(ttl, sizeof ttl, "%d", SUSPECT_TTL_S);
     const char *words[] = {"SET", key_of(held, key), value, "EX", ttl};
     if (redis)
@@ -50,25 +53,34 @@ bool suspect_look_up(struct redis_conn *redis, const struct held *held, redis_do
     return redis && redis_conn_command(redis, 2, words, done, arg);
 }
 
-/* The count at *at, which is moved past it. */
-static bool take_count(const char **at, int *out)
+/* The number at *at, which is moved past it. */
+static bool take_number(const char **at, int64_t most, int64_t *out)
 {
     char *after;
-    long count = strtol(*at, &after, 10);
-    if (after == *at || count < 0 || count > COUNT_MAX)
+    long long number = strtoll(*at, &after, 10);
+    if (after == *at || number < 0 || number > most)
         return false;
     *at = after;
-    *out = (int)count;
+    *out = number;
     return true;
 }
 
-void suspect_read(const redisReply *reply, struct blame_case *event, int64_t now_ms)
+void suspect_read(const redisReply *reply, struct blame_case *event)
 {
-    struct blame_case told = {.failed = true, .first_failed_ms = now_ms};
+    int64_t counted, accused, probes, since, convicted, now = mono_ms();
     if (!reply || reply->type != REDIS_REPLY_STRING)
         return;
     const char *at = reply->str;
-    if (take_count(&at, &told.counted) && take_count(&at, &told.accused) &&
-        take_count(&at, &told.probes))
-        *event = told;
+    if (!take_number(&at, COUNT_MAX, &counted) || !take_number(&at, COUNT_MAX, &accused) ||
+        !take_number(&at, COUNT_MAX, &probes) || !take_number(&at, INT64_MAX, &since) ||
+        !take_number(&at, 1, &convicted))
+        return;
+    int64_t age = utc_us() / 1000 - since;
+    *event = (struct blame_case){.failed = true,
+                                 .first_failed_ms = now,
+                                 .since_ms = now - (age > 0 ? age : 0),
+                                 .counted = (int)counted,
+                                 .accused = (int)accused,
+                                 .probes = (int)probes,
+                                 .convicted = convicted == 1};
 }

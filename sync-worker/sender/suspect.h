@@ -5,7 +5,8 @@
  * attempts: whoever gets a suspect next goes on from there. A help, no condition: without Redis
  * counts begin anew, which costs an event that is poison five attempts more and nothing else.
  *
- * The key is mtc:suspect:<held_name()>, the value "<counted> <accused> <probes>" of blame_case.
+ * The key is mtc:suspect:<held_name()>; the value is, of blame_case, "<counted> <accused> <probes>
+ * <since> <convicted>", since being ms of UTC, convicted 0 or 1.
  */
 #ifndef MTC_SUSPECT_H
 #define MTC_SUSPECT_H
@@ -26,7 +27,8 @@ void suspect_forget(struct redis_conn *redis, const struct held *held);
 /* Asks for it; done is called once. False if Redis can't be asked. */
 bool suspect_look_up(struct redis_conn *redis, const struct held *held, redis_done done, void *arg);
 
-/* Takes over what the answer to suspect_look_up() says, as of now; reply may be NULL. */
-void suspect_read(const redisReply *reply, struct blame_case *event, int64_t now_ms);
+/* Takes over what the answer to suspect_look_up() says, as of now; reply may be NULL. What this
+ * process has not seen fail itself has failed first now: proof must be later than that. */
+void suspect_read(const redisReply *reply, struct blame_case *event);
 
 #endif

@@ -222,6 +222,20 @@ def test_the_referee_acquits(make_stack):
     check_all_arrived(stack, dead=1)
 
 
+def test_a_quiet_shop_with_a_referee(make_stack):
+    """When another's success comes, the referee's last word is old: it is asked, and the event is
+    tried again while the proof is fresh."""
+    stack = make_stack(sender__retry_delays_s='"0.5,0.5,0.5,0.5"',
+                       mtconnect__health_path='"/api/ext/health"', **QUICK)
+    stack.sim.faults({"action": "status", "status": 500, "type": "setup.poison"})
+    run_programs(stack)
+    poison = stack.emit("SR-26", "setup.poison")
+    wait_for(lambda: [row for row in stack.sim.record() if row["key"] == poison], 30, "it fails")
+    wait_for(lambda: time.time() - stack.sim.record()[-1]["at"] > 16, 120, "a long pause")
+    stack.emit("SR-25")
+    wait_for(lambda: stack.states() == {"delivered": 1, "dead": 1}, 45, "it is dead")
+
+
 def test_the_referee_shares_the_only_connection(make_stack):
     """Its answer frees it for an event that found none; nothing else would wake that one."""
     stack = make_stack(mtconnect__connections=1, mtconnect__health_path='"/api/ext/health"',
@@ -260,21 +274,53 @@ def test_what_waits_is_seen_and_can_be_let_go(make_stack):
     assert "SR-26" not in stack.ctl("status").split("programs")[1]
 
 
-def test_a_machine_stops_where_order_matters_more(make_stack):
+@pytest.mark.parametrize("status", [422, 500])
+def test_a_machine_stops_where_order_matters_more(make_stack, status):
     """on_dead = stop: nothing overtakes the event that would be dead, also over a restart, until an
     operator says so."""
     stack = make_stack(sender__on_dead='"stop"', **QUICK_RETRIES, **QUICK)
-    stack.sim.faults({"action": "status", "status": 422, "type": "setup.poison"})
+    stack.sim.faults({"action": "status", "status": status, "type": "setup.poison"})
     sender = run_programs(stack)
-    stack.emit("SR-26", "setup.poison")
+    poison = stack.emit("SR-26", "setup.poison")
     behind = stack.emit("SR-26")
+    wait_for(lambda: stack.sim.record(), 30, "it has failed")
     stack.emit("SR-25")
-    wait_for(lambda: "STOPPED" in stack.ctl("status"), 30, "it has stopped")
+    wait_for(lambda: "STOPPED" in stack.ctl("status"), 60, "it has stopped")
     sender.kill()
+    tries = len([row for row in stack.sim.record() if row["key"] == poison])
     stack.sender().wait_ready()
     wait_for(lambda: "STOPPED" in stack.ctl("status"), 30, "it has stopped again")
+    assert len([row for row in stack.sim.record() if row["key"] == poison]) == tries
     assert stack.states() == {"delivered": 1, "published": 2}
     assert "no sender has stopped" in stack.ctl("resume", "--machine", "SR-25", status=1)
     assert "is a dead letter" in stack.ctl("resume", "--machine", "SR-26")
     assert stack.wait_settled() == {"delivered": 2, "dead": 1}
     assert [row["key"] for row in stack.sim.record() if row["machine"] == "SR-26"][-1] == behind
+
+
+def test_unproven_for_long_is_counted_over_hand_backs(make_stack):
+    """Its age is that of its first failure, whoever has had it since."""
+    stack = make_stack(sender__hold_max_s=2, sender__unproven_max_s=8,
+                       sender__probe_pause_max_ms=300, **QUICK_RETRIES, **QUICK)
+    stack.sim.faults({"action": "status", "status": 500})
+    run_programs(stack)
+    stack.emit("SR-26")
+    assert stack.wait_settled(60) == {"dead": 1}
+
+
+def test_a_good_event_does_not_wait_behind_all_the_bad_ones(make_stack):
+    """With the breaker open one probe goes at a time: a machine's event that has not failed goes
+    before those that have, and its success is the others' proof."""
+    stack = make_stack(sender__breaker_pause_min_ms=2000, sender__breaker_pause_max_ms=2000)
+    stack.sim.faults({"action": "status", "status": 500, "type": "setup.poison"})
+    sender = run_programs(stack)
+    machines = add_machines(stack, 41)
+    for machine in machines[1:]:
+        stack.emit(machine, "setup.poison")
+    wait_for(lambda: sender.metrics()["mtc_sender_breaker_open"] == 1, 30, "it opens")
+    before = requests(stack)
+    stack.emit(machines[0])
+    wait_for(lambda: stack.states().get("delivered") == 1, 60, "the good one is delivered")
+    # of the heads that failed none but a few went before it
+    mine = [n for n, row in enumerate(stack.sim.record()) if row["machine"] == machines[0]]
+    assert mine[0] - before <= 5
