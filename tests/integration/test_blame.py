@@ -244,7 +244,7 @@ def test_the_referee_shares_the_only_connection(make_stack):
                      {"action": "delay", "ms": 2500, "path": "/api/ext/health"})
     run_programs(stack)
     stack.emit("SR-26", "setup.poison")
-    wait_for(lambda: stack.sim.record(), 20, "it has failed, and the referee is asked")
+    wait_for(stack.sim.record, 20, "it has failed, and the referee is asked")
     stack.emit("SR-25")
     wait_for(lambda: stack.states().get("delivered") == 1, 30, "the other's is delivered")
 
@@ -283,7 +283,7 @@ def test_a_machine_stops_where_order_matters_more(make_stack, status):
     sender = run_programs(stack)
     poison = stack.emit("SR-26", "setup.poison")
     behind = stack.emit("SR-26")
-    wait_for(lambda: stack.sim.record(), 30, "it has failed")
+    wait_for(stack.sim.record, 30, "it has failed")
     stack.emit("SR-25")
     wait_for(lambda: "STOPPED" in stack.ctl("status"), 60, "it has stopped")
     sender.kill()
