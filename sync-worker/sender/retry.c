@@ -16,7 +16,7 @@ static void wait_for_retry(const struct retry *retry, struct lane *lane,
              LF_S("reason", what), LF_I("retry_ms", pause));
     held->fresh = true;
     partition_end_work(held);
-    lane_wait(lane, pause, doubted);
+    lane_wait(lane, pause, doubted && pause == ours_ms); /* nobody ends what MTConnect asks for */
 }
 
 void retry_counted(const struct retry *retry, struct lane *lane, const struct http_result *result)
