@@ -32,6 +32,11 @@ sys.exit(run_tests.main())
 """
 
 
+def heed_interrupts():
+    """A shell has what it runs in the background ignore SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path):
     (tmp_path / "suite").mkdir()
@@ -44,7 +49,7 @@ def start(tmp_path):
         return subprocess.Popen(
             [sys.executable, "-c", RUNNER, "--contract", "unreachable", "-p", "no:cacheprovider",
              *words], cwd=tmp_path, env=environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True)
+            stderr=subprocess.STDOUT, text=True, preexec_fn=heed_interrupts)
     return start
 
 
