@@ -64,6 +64,11 @@ def segments(creators):
     return [line for line in table if int(line.split()[4]) in creators]
 
 
+def heed_interrupts():
+    """A shell has what it runs in the background ignore SIGINT, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Run:
     def __init__(self, folder, *words, user=()):
         """user: the words that make it another user's, which cannot read this tree."""
@@ -75,7 +80,8 @@ class Run:
                         "TMPDIR": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
         give_away(folder)
         self.front = subprocess.Popen([*user, sys.executable, "-c", RUN, *words], env=environment,
-                                      cwd="/", stdout=subprocess.PIPE, text=True)
+                                      cwd="/", stdout=subprocess.PIPE, text=True,
+                                      preexec_fn=heed_interrupts)
         self.told = json.loads(self.front.stdout.readline())
         self.folder = pathlib.Path(self.told["folder"])
         self.all = descendants(self.front.pid)
