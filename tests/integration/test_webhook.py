@@ -222,8 +222,10 @@ def break_redis(redis, trouble):
 
 
 @pytest.mark.parametrize("trouble", ["READONLY", "OOM", "NOREPLICAS"])
-def test_a_redis_that_answers_but_cannot_work_is_as_good_as_down(stack, trouble):
-    """Web-hooks are taken unchecked, events are delivered, and the logs are not flooded."""
+def test_a_redis_that_answers_but_cannot_work_is_as_good_as_down(make_stack, trouble):
+    """Web-hooks are taken unchecked, events are delivered, and the logs are not flooded. How soon
+    the broker confirms on a busy machine is another matter."""
+    stack = make_stack(receiver__answer_within_ms=30000)
     stack.producer().wait_ready()
     sender, receiver = stack.sender().wait_ready(), stack.receiver().wait_ready()
     redis = keys(stack)
