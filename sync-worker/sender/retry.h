@@ -4,7 +4,8 @@
  * After a counted failure: the pauses of sender.retry_delays_s (1, 4, 10, 10 s). Of a doubted one
  * (blame.h) nothing counts, and its pauses grow from the first of those to
  * sender.probe_pause_max_ms; it may be woken earlier. Retry-After makes a pause longer, up to its
- * bound, and nothing ends that. Either goes over a connection of its own: the trouble may be the connection's.
+ * bound, and nothing ends that. Either goes over a connection of its own: the trouble may be the
+ * connection's.
  */
 #ifndef MTC_RETRY_H
 #define MTC_RETRY_H
