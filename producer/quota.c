@@ -109,9 +109,9 @@ static void forget_all(struct quota *quota)
 /* Who had to wait, and need not any more. */
 static void release(struct quota *quota)
 {
-    struct quota_machine *machine, *next;
-    HASH_ITER(hh, quota->machines, machine, next)
-    {
+    struct quota_machine *next;
+    for (struct quota_machine *machine = quota->machines; machine; machine = next) {
+        next = machine->hh.next; /* it may be forgotten */
         if (machine->denied_in < 0 || is_held(quota, machine))
             continue;
         machine->denied_in = -1;
