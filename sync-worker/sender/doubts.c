@@ -48,12 +48,17 @@ static void rank(const struct lane *each[DOUBTS_MAX], int *count, const struct l
     each[at] = lane;
 }
 
+static bool is_in_trouble(const struct held *head)
+{
+    return head->blame.failed || head->refusals >= THROTTLE_OWN;
+}
+
 char *doubts_remarks(const struct lanes *lanes)
 {
     const struct lane *each[DOUBTS_MAX] = {NULL};
     int count = 0, all = 0;
     for (const struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
-        if (lane->first->blame.failed) {
+        if (is_in_trouble(lane->first)) {
             rank(each, &count, lane);
             all++;
         }

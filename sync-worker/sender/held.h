@@ -37,6 +37,7 @@ struct held {
     int64_t began_ms;        /* of the request under way; */
     bool fresh;              /* ... it goes over a connection of its own, */
     bool repeated;           /* ... and is an uncounted repeat */
+    int refusals;            /* 429s in a row */
     int64_t failed_ms;       /* when it failed last */
     int attempts;            /* counted ones, when its fate is known */
     long last_status;        /* 0: no answer */

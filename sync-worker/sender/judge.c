@@ -108,13 +108,22 @@ static enum referee_word ask_referee(struct judge *judge, int64_t now_ms)
     return word;
 }
 
+/* Everybody waits (throttle.h); or it does alone, since others are not told the same. */
+static void on_refused(struct judge *judge, struct lane *lane, const struct http_result *result)
+{
+    if (lane->first->refusals < THROTTLE_OWN)
+        judge_put_back(lane);
+    else
+        retry_refused(&judge->settings.retry, lane, result);
+}
+
 static void on_failed(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
     struct held *held = lane->first;
     enum accused accused = accused_by(result);
     int64_t now = mono_ms();
     if (accused == ACCUSED_NOBODY) {
-        judge_put_back(lane);
+        on_refused(judge, lane, result);
         return;
     }
     enum referee_word word = ask_referee(judge, now);
@@ -196,7 +205,7 @@ static void tell_throttle(struct judge *judge, const struct held *held,
     if (verdict_of(result, true) == VERDICT_DELIVERED)
         throttle_on_taken(judge->settings.throttle);
     else if (accused_by(result) == ACCUSED_NOBODY)
-        throttle_on_refused(judge->settings.throttle,
+        throttle_on_refused(judge->settings.throttle, held->refusals,
                             mtconnect_pause_ms(judge->settings.mtconnect, result, 0),
                             held->began_ms, mono_ms());
 }
@@ -282,11 +291,22 @@ static void keep_answer(struct held *held, const struct http_result *result)
     }
 }
 
+static void count_refusals(struct held *held, const struct http_result *result)
+{
+    bool refused = verdict_of(result, true) != VERDICT_DELIVERED &&
+                   accused_by(result) == ACCUSED_NOBODY;
+    if (refused && !held->refusals++ && !held->blame.failed)
+        held->blame.since_ms = mono_ms();
+    if (!refused)
+        held->refusals = 0;
+}
+
 /* What is the same for all answers that are final for this request. */
 static void take_answer(struct judge *judge, struct lane *lane, const struct http_result *result)
 {
     lane->first->repeated = lane->first->fresh = false;
     keep_answer(lane->first, result);
+    count_refusals(lane->first, result);
     tell_breaker(judge, lane, result);
     tell_throttle(judge, lane->first, result);
     tell_evidence(judge, lane, result);

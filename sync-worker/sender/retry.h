@@ -28,6 +28,9 @@ void retry_doubted(const struct retry *retry, struct lane *lane, const struct ht
 /* It did not count, but the next may: its pauses don't grow. */
 void retry_soon(const struct retry *retry, struct lane *lane, const struct http_result *result);
 
+/* It got 429 again and again, and waits alone: nobody wakes it; without Retry-After 5 s at most. */
+void retry_refused(const struct retry *retry, struct lane *lane, const struct http_result *result);
+
 /* The shortest pause of a doubted head that is not woken. */
 int64_t retry_least_ms(const struct retry *retry);
 

@@ -30,14 +30,16 @@ void throttle_on_taken(struct throttle *throttle)
         throttle->limit = throttle->most;
 }
 
-void throttle_on_refused(struct throttle *throttle, int64_t retry_after_ms, int64_t began_ms,
-                         int64_t now_ms)
+void throttle_on_refused(struct throttle *throttle, int times, int64_t retry_after_ms,
+                         int64_t began_ms, int64_t now_ms)
 {
     bool is_news = began_ms > throttle->cut_ms;
     if (is_news) {
         throttle->cut_ms = now_ms;
         throttle->limit = throttle->limit > 2 ? throttle->limit / 2 : 1;
     }
+    if (times >= THROTTLE_OWN)
+        return;
     if (retry_after_ms == 0 && is_news)
         retry_after_ms = backoff_next_ms(&throttle->pauses);
     if (now_ms + retry_after_ms > throttle->hold_until_ms)

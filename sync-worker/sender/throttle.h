@@ -8,6 +8,9 @@
  * Requests that went out before a cut are not taken for news after it: one burst that is refused is
  * one cut.
  *
+ * A 429 may also be one machine's own, where MTConnect counts by machine: an event that gets it
+ * THROTTLE_OWN times in a row waits alone from then on, as long as it was told to.
+ *
  * Pure: no clock, no I/O. Source: additive increase, multiplicative decrease, Chiu and Jain,
  * "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance in Computer Networks",
  * 1989; 429 and Retry-After: RFC 6585, section 4.
@@ -19,6 +22,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define THROTTLE_OWN 3
 
 struct throttle {
     int most;       /* connections */
@@ -38,8 +43,11 @@ int64_t throttle_holds_until(const struct throttle *throttle, int64_t now_ms);
 
 void throttle_on_taken(struct throttle *throttle);
 
-/* A request that went out at `began_ms` got 429; retry_after_ms: 0 if no time was named. */
-void throttle_on_refused(struct throttle *throttle, int64_t retry_after_ms, int64_t began_ms,
-                         int64_t now_ms);
+/*
+ * A request that went out at `began_ms` got 429, its event for the `times`th time in a row;
+ * retry_after_ms: 0 if no time was named.
+ */
+void throttle_on_refused(struct throttle *throttle, int times, int64_t retry_after_ms,
+                         int64_t began_ms, int64_t now_ms);
 
 #endif

@@ -100,6 +100,26 @@ def test_more_than_mtconnect_takes(make_stack):
     assert sender.metrics()["mtc_sender_dead_total"] == 0
 
 
+def test_a_429_that_one_machine_gets(make_stack):
+    """For ever, with a Retry-After, while the others are taken: after three of them they wait no
+    more with it. It is seen, costs nothing, and goes when it may."""
+    stack = make_stack(**QUICK)
+    machines = add_machines(stack, 20)
+    stack.sim.faults({"action": "status", "status": 429, "retry_after": 4,
+                      "machine": machines[0]})
+    run_programs(stack)
+    for _ in range(20):
+        for machine in machines:
+            stack.emit(machine)
+    wait_for(lambda: stack.states() == {"delivered": 380, "published": 20}, 60, "the others'")
+    refused = [row for row in stack.sim.record() if row["status"] == 429]
+    assert len(refused) <= 10
+    line = wait_for(lambda: [line for line in stack.ctl("status").splitlines()
+                             if line.endswith("HTTP 429")], 60, "status names it")[0]
+    assert line.split()[0] == machines[0]
+    recovers(stack, 400)
+
+
 def test_a_403_that_one_event_gets(make_stack):
     """For ever, while the others are taken: it is its own, and its machine goes on."""
     stack = make_stack(**QUICK)
