@@ -86,11 +86,9 @@ static void render_histogram(const struct metric *metric, FILE *out)
     fprintf(out, "%s_count%s%s%s %.17g\n", metric->name, open, labels, close, metric->count);
 }
 
-void metrics_render(struct metrics *metrics, FILE *out)
+static void render_all(const struct metrics *metrics, FILE *out)
 {
     static const char *const types[] = {"counter", "gauge", "histogram"};
-    if (metrics->before)
-        metrics->before(metrics->before_arg);
     const char *name = "";
     for (const struct metric *metric = metrics->first; metric; metric = metric->next) {
         if (strcmp(name, metric->name) != 0) {
@@ -105,4 +103,18 @@ void metrics_render(struct metrics *metrics, FILE *out)
         else
             fprintf(out, "%s %.17g\n", name, metric->value);
     }
+}
+
+char *metrics_render(struct metrics *metrics, size_t *len)
+{
+    char *text = NULL;
+    FILE *out = open_memstream(&text, len);
+    if (!out)
+        out_of_memory(0);
+    if (metrics->before)
+        metrics->before(metrics->before_arg);
+    render_all(metrics, out);
+    if (fclose(out) != 0)
+        out_of_memory(0);
+    return text;
 }

@@ -47,6 +47,7 @@ void metric_observe(struct metric *metric, double seconds);
 /* Called before each rendering, to set gauges that are cheap to read and dear to keep. */
 void metrics_on_render(struct metrics *metrics, void (*before)(void *arg), void *arg);
 
-void metrics_render(struct metrics *metrics, FILE *out);
+/* In Prometheus' text format. Caller frees. */
+char *metrics_render(struct metrics *metrics, size_t *len);
 
 #endif

@@ -22,13 +22,8 @@ static void reply_text(struct http_exchange *exchange, unsigned status, const ch
 
 static void reply_metrics(struct admin *admin, struct http_exchange *exchange)
 {
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        out_of_memory(0);
-    metrics_render(admin->metrics, out);
-    fclose(out);
+    size_t len;
+    char *text = metrics_render(admin->metrics, &len);
     http_reply(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", text, len, NULL);
     free(text);
 }

@@ -85,14 +85,8 @@ static void answer_question(const struct presence *presence, struct amqp_chan *c
                             const amqp_basic_properties_t *question)
 {
     const struct presence_settings *settings = &presence->settings;
-    char *text = NULL;
-    size_t len = 0;
-    FILE *out = open_memstream(&text, &len);
-    if (!out)
-        out_of_memory(0);
-    metrics_render(settings->metrics, out);
-    if (fclose(out) != 0)
-        out_of_memory(0);
+    size_t len;
+    char *text = metrics_render(settings->metrics, &len);
     char *remarks = settings->remarks ? settings->remarks(settings->arg) : NULL;
     publish_answer(presence, chan, question, text, len, REMARKS, remarks);
     free(remarks);
