@@ -6,9 +6,7 @@ import pytest
 
 from lib.flow import check_all_arrived
 from lib.processes import wait_for
-
-
-QUICK = {"sender__retry_delays_s": '"0.1,0.1,0.1,0.1"'}  # nobody else's event is proof of anything
+from lib.stack import QUICK_RETRIES
 
 
 def set_policy(stack, name, pattern, definition, what="policies"):
@@ -106,6 +104,24 @@ def test_what_the_broker_gives_up_is_dead_in_the_ledger(stack, definition, word,
     assert "accounted for" in stack.ctl("audit")
 
 
+def test_a_producer_killed_at_the_hand_over_of_a_death(stack):
+    """It has the letter and has not told the ledger, or has and has not let go of the letter."""
+    first = stack.producer().wait_ready()
+    set_policy(stack, "limits", r"^mtc\.events\.", {"message-ttl": 10000})
+    key = stack.emit("SR-26")
+    wait_for(lambda: stack.states() == {"published": 1}, 9, "published, and not expired yet")
+    with stack.connect() as pg, pg.transaction(force_rollback=True):
+        pg.execute("LOCK TABLE mtc.outbox IN SHARE ROW EXCLUSIVE MODE")  # the ledger has to wait
+        wait_for(lambda: messages(stack, "mtc.deaths", "messages_unacknowledged") == 1, 30,
+                 "the producer has the letter")
+        first.kill()
+    second = stack.producer().wait_ready()
+    assert stack.wait_settled(30) == {"dead": 1}
+    assert set(reasons(stack)) == {key}
+    wait_for(lambda: messages(stack, "mtc.deaths") == 0, 20, "the letter is let go of")
+    assert second.is_running() and "accounted for" in stack.ctl("audit")
+
+
 def test_outcomes_the_broker_gives_up_can_be_put_back(stack):
     """A net under mtc.outcomes too: what was to be told is told in the end."""
     producer = stack.producer().wait_ready()
@@ -134,7 +150,7 @@ def test_outcomes_the_broker_gives_up_can_be_put_back(stack):
 
 def test_a_death_told_by_the_sender_and_by_its_letter_is_one(make_stack):
     """Whichever comes first, the row says the same."""
-    stack = make_stack(**QUICK)
+    stack = make_stack(**QUICK_RETRIES)
     producer = stack.producer().wait_ready()
     sender = stack.sender().wait_ready()
     stack.sim.faults({"action": "status", "status": 422, "body": "no such part"})
@@ -162,7 +178,7 @@ def test_a_death_told_by_the_sender_and_by_its_letter_is_one(make_stack):
 def test_a_death_from_before_the_event_was_put_back_is_history(make_stack):
     """The producers are down when an event dies and an operator puts it back: what they hear of
     that death later is not about the copy, which waits for its turn."""
-    stack = make_stack(**QUICK)
+    stack = make_stack(**QUICK_RETRIES)
     producer = stack.producer().wait_ready()
     sender = stack.sender().wait_ready()
     stack.sim.faults({"action": "status", "status": 400})
