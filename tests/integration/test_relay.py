@@ -200,6 +200,13 @@ def wait_for_a_read_that_is_held_up(pg):
              "a read is under way")
 
 
+def wait_for_its_term(stack):
+    """Until the first relay may publish: by then the broker has answered all that it asked."""
+    with stack.connect() as pg:
+        wait_for(lambda: pg.execute("SELECT FROM mtc.setting WHERE name = 'relay_fenced'")
+                 .fetchone() is not None, 20, "its term has begun")
+
+
 def test_a_read_that_outlives_its_channel_is_dropped(make_stack):
     """Rows 1 to 3 are unconfirmed and a read of 4 to 6 is under way, when the channel is lost and
     back before PostgreSQL answers: 1 to 3 come first all the same."""
@@ -208,7 +215,7 @@ def test_a_read_that_outlives_its_channel_is_dropped(make_stack):
         stack = make_stack()
         link, url = amqp_link(proxy, stack)
         producer = stack.producer(mtc_amqp_url=url).wait_ready()
-        wait_for(lambda: active(producer), 10, "active")
+        wait_for_its_term(stack)
         stack.sender().wait_ready()
         link.set("stall")
         for _ in range(3):
@@ -242,7 +249,7 @@ def test_what_a_replaced_relay_still_had_on_its_way_goes_nowhere(make_stack):
         link, url = amqp_link(proxy, stack)
         # a broker that does not miss the heartbeats of the stopped one meanwhile
         first = stack.producer("first", mtc_amqp_url=url, mtc_amqp_heartbeat_s=120).wait_ready()
-        wait_for(lambda: active(first), 10, "the first is active")
+        wait_for_its_term(stack)
         link.set("stall")
         with stack.connect() as pg:  # more than the kernel takes of a link that takes nothing
             pg.execute("SELECT count(mtc.emit('setup', machine, 'setup.started',"
