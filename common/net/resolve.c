@@ -11,13 +11,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 struct resolver {
     struct loop *loop;
     struct evdns_base *dns;
+    struct resolve_query *queries; /* all that are not finished, cancelled ones too */
 };
 
 struct resolve_query {
+    struct resolve_query *prev, *next;
     struct resolver *resolver;
     struct timer *later; /* calls done for what needed no server */
     struct evdns_getaddrinfo_request *request;
@@ -41,11 +44,23 @@ struct resolver *resolver_new(struct loop *loop)
     return resolver;
 }
 
+static void discard(struct resolve_query *query)
+{
+    DL_DELETE(query->resolver->queries, query);
+    timer_free(query->later);
+    free(query);
+}
+
 void resolver_free(struct resolver *resolver)
 {
     if (!resolver)
         return;
     evdns_base_free(resolver->dns, 1);
+    struct resolve_query *query, *next;
+    DL_FOREACH_SAFE (resolver->queries, query, next) {
+        if (!query->request) /* else libevent has it still */
+            discard(query);
+    }
     free(resolver);
 }
 
@@ -59,8 +74,7 @@ static void finish(struct resolve_query *query)
     resolve_done done = query->done;
     void *arg = query->arg;
     struct resolve_query last = *query;
-    timer_free(query->later);
-    free(query);
+    discard(query);
     if (done)
         done(last.address[0] ? last.address : NULL, last.error, arg);
 }
@@ -102,6 +116,7 @@ struct resolve_query *resolve_start(struct resolver *resolver, const char *host,
 {
     struct resolve_query *query = xcalloc(1, sizeof *query);
     query->resolver = resolver;
+    DL_APPEND(resolver->queries, query);
     query->done = done;
     query->arg = arg;
     query->later = timer_new(resolver->loop, on_later, query);

@@ -19,7 +19,8 @@ typedef void (*resolve_done)(const char *address, const char *error, void *arg);
 struct resolve_query;
 
 struct resolver *resolver_new(struct loop *loop);
-void resolver_free(struct resolver *resolver);
+/* The loop runs no more: what is still under way is never told. */
+void resolver_free(struct resolver *resolver); /* NULL is fine */
 struct evdns_base *resolver_dns(struct resolver *resolver);
 
 /* done is called exactly once, never from inside this call, unless the query is cancelled. */
