@@ -29,7 +29,7 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 ASAN = "clang, ASan and UBSan"
 # Tests wait as much as they compute, so there are more workers than processors. Each worker has its
 # own servers, some 400 MiB.
-WORKERS = min(os.cpu_count() + 1, 8)
+WORKERS = min(os.cpu_count() + 2, 8)
 
 
 class Part:

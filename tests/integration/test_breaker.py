@@ -9,7 +9,7 @@ from lib.processes import wait_for
 from lib.stack import QUICK_RETRIES
 
 QUICK = {"sender__breaker_pause_min_ms": 50, "sender__breaker_pause_max_ms": 200}
-DELIVERY_TIMEOUT_S = 60
+DELIVERY_TIMEOUT_S = 30
 
 
 def run_programs(stack):
@@ -23,8 +23,8 @@ def opened(sender):
 
 @pytest.fixture
 def impatient_rabbit(servers):
-    """A broker that takes back what is not acknowledged within a minute; 30 minutes is the default.
-    Channels read both numbers when they are opened."""
+    """A broker that takes back what is not acknowledged within half a minute; 30 minutes is the
+    default. Channels read both numbers when they are opened."""
     servers.rabbit.control("eval", "application:set_env(rabbit, consumer_timeout, "
                            f"{DELIVERY_TIMEOUT_S * 1000}),"
                            " application:set_env(rabbit, channel_tick_interval, 2000).")
