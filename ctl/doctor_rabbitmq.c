@@ -7,7 +7,7 @@
 #include <string.h>
 
 static const char *const named[] = {TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES, TOPOLOGY_DEAD,
-                                    TOPOLOGY_DEATHS, TOPOLOGY_CONTROL};
+                                    TOPOLOGY_DEATHS,   TOPOLOGY_CONTROL,     TOPOLOGY_PAUSE};
 #define NAMED (sizeof named / sizeof named[0])
 
 struct queues {

@@ -6,9 +6,18 @@
 
 #include <stdio.h>
 
+#define COPIES 32 /* of the message: so many senders may look at it at the same time */
+
+/* What is on disk of a pause: how many messages. Programs of before have not made the queue. */
+static bool look_at_memory(struct ctl *ctl, struct amqp_plain_count *memory)
+{
+    return ctl_broker_did(ctl, amqp_plain_count(ctl->broker, TOPOLOGY_PAUSE, memory));
+}
+
 bool pause_is_set(struct ctl *ctl, bool *paused)
 {
     bool exists;
+    struct amqp_plain_count memory;
     *paused = false;
     if (!ctl_broker(ctl) ||
         !ctl_broker_did(ctl, amqp_plain_exchange_exists(ctl->broker, TOPOLOGY_CONTROL, &exists)))
@@ -18,8 +27,44 @@ bool pause_is_set(struct ctl *ctl, bool *paused)
                  "exchange " TOPOLOGY_CONTROL " is missing: no program has run yet");
         return false;
     }
-    return ctl_broker_did(ctl,
-                          amqp_plain_is_taken(ctl->broker, TOPOLOGY_CONTROL, "mtcctl", paused));
+    if (!ctl_broker_did(ctl,
+                        amqp_plain_is_taken(ctl->broker, TOPOLOGY_CONTROL, "mtcctl", paused)) ||
+        !look_at_memory(ctl, &memory))
+        return false;
+    *paused |= memory.ready > 0;
+    return true;
+}
+
+static bool remember(struct ctl *ctl)
+{
+    const amqp_basic_properties_t properties = {._flags = AMQP_BASIC_DELIVERY_MODE_FLAG,
+                                                .delivery_mode = 2};
+    struct amqp_plain_count memory;
+    bool ok = look_at_memory(ctl, &memory);
+    for (unsigned n = memory.ready; ok && memory.exists && n < COPIES; n++)
+        ok = ctl_broker_did(ctl, amqp_plain_publish(ctl->broker, "", TOPOLOGY_PAUSE, &properties,
+                                                    amqp_text("paused")));
+    return ok;
+}
+
+static bool forget(struct ctl *ctl)
+{
+    struct amqp_plain_count memory;
+    return look_at_memory(ctl, &memory) &&
+           (!memory.exists || ctl_broker_did(ctl, amqp_plain_purge(ctl->broker, TOPOLOGY_PAUSE)));
+}
+
+/* Whoever finds the message makes the binding: so it comes first, and is the first to go. */
+static bool bind(struct ctl *ctl)
+{
+    return remember(ctl) &&
+           ctl_broker_did(ctl, amqp_plain_bind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL));
+}
+
+static bool unbind(struct ctl *ctl)
+{
+    return forget(ctl) &&
+           ctl_broker_did(ctl, amqp_plain_unbind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL));
 }
 
 static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
@@ -32,10 +77,8 @@ static void tell(const struct ctl *ctl, bool was, bool paused, const char *text)
 
 static bool set(struct ctl *ctl, bool pause)
 {
-    bool ok = pause ? amqp_plain_bind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL)
-                    : amqp_plain_unbind(ctl->broker, TOPOLOGY_CONTROL, TOPOLOGY_CONTROL);
     bool paused = !pause;
-    if (!ctl_broker_did(ctl, ok) || !pause_is_set(ctl, &paused))
+    if (!(pause ? bind(ctl) : unbind(ctl)) || !pause_is_set(ctl, &paused))
         return false;
     if (paused != pause)
         snprintf(ctl->error, sizeof ctl->error, "somebody else has done the opposite meanwhile");
@@ -47,7 +90,7 @@ static int change(const struct config *config, bool json, bool pause)
     struct ctl ctl = {.config = config, .json = json};
     bool was;
     bool ok = pause_is_set(&ctl, &was);
-    if (ok && pause != was)
+    if (ok)
         ok = set(&ctl, pause);
     if (ok && !pause) /* what was asked while it lasted; a pause of before is such a message too */
         ok = ctl_broker_did(&ctl, amqp_plain_purge(ctl.broker, TOPOLOGY_CONTROL));

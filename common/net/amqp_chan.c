@@ -153,6 +153,12 @@ void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *co
                    on_reply, arg);
 }
 
+void amqp_chan_get(struct amqp_chan *chan, const char *queue, amqp_reply on_reply, void *arg)
+{
+    amqp_basic_get_t get = {.queue = amqp_text(queue)};
+    amqp_chan_call(chan, AMQP_BASIC_GET_METHOD, &get, AMQP_BASIC_GET_OK_METHOD, on_reply, arg);
+}
+
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple)
 {
     if (chan->closing)
@@ -182,10 +188,16 @@ static void on_server_close(struct amqp_chan *chan, const amqp_channel_close_t *
     chan_free(chan);
 }
 
+static bool is_answer(const struct call *call, amqp_method_number_t id)
+{
+    return call->reply_id == id ||
+           (call->reply_id == AMQP_BASIC_GET_OK_METHOD && id == AMQP_BASIC_GET_EMPTY_METHOD);
+}
+
 static void on_answer(struct amqp_chan *chan, const amqp_method_t *method)
 {
     struct call *call = chan->first;
-    if (!call || call->reply_id != method->id) {
+    if (!call || !is_answer(call, method->id)) {
         if (!chan->closing)
             amqp_conn_fail(chan->conn, "an answer the channel did not ask for");
         return;
@@ -219,6 +231,17 @@ static void begin_delivery(struct amqp_chan *chan, const amqp_basic_deliver_t *d
     };
 }
 
+static void begin_got(struct amqp_chan *chan, const amqp_basic_get_ok_t *got)
+{
+    chan->assembly = (struct assembly){.stage = WANT_HEADER};
+    chan->assembly.message = (struct amqp_incoming){
+        .delivery_tag = got->delivery_tag,
+        .redelivered = got->redelivered,
+        .exchange = got->exchange,
+        .routing_key = got->routing_key,
+    };
+}
+
 static void begin_return(struct amqp_chan *chan, const amqp_basic_return_t *returned)
 {
     chan->assembly = (struct assembly){.stage = WANT_HEADER, .returned = true};
@@ -235,6 +258,10 @@ static void on_method(struct amqp_chan *chan, const amqp_method_t *method)
     switch (method->id) {
     case AMQP_BASIC_DELIVER_METHOD:
         begin_delivery(chan, method->decoded);
+        break;
+    case AMQP_BASIC_GET_OK_METHOD:
+        begin_got(chan, method->decoded);
+        on_answer(chan, method);
         break;
     case AMQP_BASIC_RETURN_METHOD:
         begin_return(chan, method->decoded);

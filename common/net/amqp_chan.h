@@ -60,6 +60,11 @@ uint64_t amqp_chan_publish(struct amqp_chan *chan, const char *exchange, amqp_by
 
 void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *consumer_tag,
                        uint16_t prefetch, int32_t priority, amqp_reply on_reply, void *arg);
+/*
+ * Takes one message, unacked: on_reply gets AMQP_BASIC_GET_OK_METHOD, and on_delivery the message
+ * behind it, or AMQP_BASIC_GET_EMPTY_METHOD.
+ */
+void amqp_chan_get(struct amqp_chan *chan, const char *queue, amqp_reply on_reply, void *arg);
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple);
 
 struct amqp_conn *amqp_chan_conn(const struct amqp_chan *chan);

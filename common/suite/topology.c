@@ -18,8 +18,9 @@ struct topology {
     void *arg;
 };
 
-static const char *const named_queues[] = {TOPOLOGY_DEAD, TOPOLOGY_DEATHS, TOPOLOGY_OUTCOMES,
-                                           TOPOLOGY_CYCLE_TIMES, TOPOLOGY_CONTROL};
+static const char *const named_queues[] = {TOPOLOGY_DEAD,     TOPOLOGY_DEATHS,
+                                           TOPOLOGY_OUTCOMES, TOPOLOGY_CYCLE_TIMES,
+                                           TOPOLOGY_CONTROL,  TOPOLOGY_PAUSE};
 #define NAMED ((int)(sizeof named_queues / sizeof named_queues[0]))
 
 static void open_channel(struct topology *topology);
@@ -60,11 +61,14 @@ static void on_queue(struct amqp_chan *chan, const amqp_method_t *reply, void *a
     look_for_queue(topology, chan);
 }
 
-/* Neither what lies dead nor the copy for the ledger can be dead-lettered to where it is. */
+/*
+ * Neither what lies dead nor the copy for the ledger can be dead-lettered to where it is; and what
+ * tells a pause is no event.
+ */
 static bool has_net(const char *name)
 {
     return strcmp(name, TOPOLOGY_DEAD) != 0 && strcmp(name, TOPOLOGY_DEATHS) != 0 &&
-           strcmp(name, TOPOLOGY_CONTROL) != 0;
+           strcmp(name, TOPOLOGY_CONTROL) != 0 && strcmp(name, TOPOLOGY_PAUSE) != 0;
 }
 
 static void make_queue(struct topology *topology, struct amqp_chan *chan, const char *name)

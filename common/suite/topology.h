@@ -36,6 +36,7 @@
 #define TOPOLOGY_OUTCOMES    "mtc.outcomes"
 #define TOPOLOGY_CONTROL     "mtc.control"
 #define TOPOLOGY_UNPAUSED    "mtc.unpaused"
+#define TOPOLOGY_PAUSE       "mtc.pause"
 #define TOPOLOGY_CYCLE_TIMES "mtc.cycle-times"
 
 #define TOPOLOGY_NAME_BYTES 32

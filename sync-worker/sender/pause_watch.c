@@ -6,6 +6,7 @@
  * the topology is declared anew then.
  */
 #include "pause_watch.h"
+#include "pause_memory.h"
 #include "base/clock.h"
 #include "base/entropy.h"
 #include "base/log.h"
@@ -32,6 +33,8 @@ struct pause_watch {
     char queue[200];        /* ours */
     bool asked;             /* the fence has not come yet */
     bool came_back;         /* the question has */
+    struct pause_memory *memory;
+    bool sure; /* on this connection "not paused" is no longer doubted */
     bool known, warned;
     int64_t asked_ms;
 };
@@ -77,6 +80,16 @@ static void on_timer(void *arg)
 
 /* --- what the broker tells --- */
 
+static void tell(bool paused, void *arg)
+{
+    struct pause_watch *watch = arg;
+    watch->asked = false;
+    watch->warned = false;
+    watch->known = true;
+    watch->sure = true;
+    watch->on_known(paused, watch->arg);
+}
+
 /* One channel, one queue: what was sent first comes first. */
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
 {
@@ -90,10 +103,10 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     }
     if (!watch->asked)
         return; /* somebody else's message */
-    watch->asked = false;
-    watch->warned = false;
-    watch->known = true;
-    watch->on_known(!watch->came_back, watch->arg);
+    if (watch->came_back && !watch->sure)
+        pause_memory_ask(watch->memory, watch->conn); /* this broker may have been killed */
+    else
+        tell(!watch->came_back, watch);
 }
 
 static void on_return(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
@@ -154,7 +167,7 @@ void pause_watch_start(struct pause_watch *watch, struct amqp_conn *conn)
                                                    .on_return = on_return,
                                                    .on_cancelled = on_cancelled};
     watch->conn = conn;
-    watch->open = watch->asked = watch->known = false;
+    watch->open = watch->asked = watch->known = watch->sure = false;
     watch->chan = amqp_chan_open(conn, &events, watch);
     if (!watch->chan)
         amqp_conn_fail(conn, "no channel left");
@@ -164,6 +177,7 @@ void pause_watch_on_conn_down(struct pause_watch *watch)
 {
     watch->chan = NULL;
     watch->open = watch->known = false;
+    pause_memory_on_conn_down(watch->memory);
 }
 
 bool pause_watch_is_known(const struct pause_watch *watch)
@@ -178,6 +192,7 @@ struct pause_watch *pause_watch_new(struct loop *loop, const char *worker,
     watch->worker = worker;
     watch->on_known = on_known;
     watch->arg = arg;
+    watch->memory = pause_memory_new(tell, watch);
     watch->timer = timer_new(loop, on_timer, watch);
     timer_every(watch->timer, ASK_MS);
     return watch;
@@ -188,5 +203,6 @@ void pause_watch_free(struct pause_watch *watch)
     if (!watch)
         return;
     timer_free(watch->timer);
+    pause_memory_free(watch->memory);
     free(watch);
 }

@@ -43,7 +43,7 @@ def test_topology(stack, servers):
     queues = {name: queue for name, queue in servers.rabbit.queues(stack.name).items()
               if not name.startswith(("mtc.programs.", "mtc.control."))}
     assert sorted(queues) == sorted(["mtc.control", "mtc.cycle-times", "mtc.dead", "mtc.deaths",
-                                     "mtc.outcomes",
+                                     "mtc.outcomes", "mtc.pause",
                                      *(f"mtc.events.{p}" for p in range(8))])
     assert all(q["type"] == "quorum" and q["durable"] for q in queues.values())
     arguments = queues["mtc.events.0"]["arguments"]

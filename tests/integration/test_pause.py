@@ -1,5 +1,6 @@
 """mtcctl pause: what is not known is never taken for "not paused"."""
 import json
+from urllib.parse import quote
 
 import pika
 import pytest
@@ -80,6 +81,64 @@ def test_a_pause_of_many_senders_outlasts_the_broker(stack, how):
     assert stack.wait_settled() == {"delivered": 14}
     wait_for(lambda: not any(map(is_paused, senders)), 20, "all of them have heard of it")
     check_all_arrived(stack)
+
+
+def forget_the_binding(stack):
+    """As a broker does, now and then, that is killed a second after it was made."""
+    path = f"/api/bindings/{stack.name}/e/mtc.control/q/mtc.control/~"
+    assert stack.servers.rabbit.api("DELETE", path)[0] == 204
+
+
+def reconnect(stack, sender):
+    """As after the broker's crash: its connection is gone."""
+    lost = sender.text().count("lost RabbitMQ")
+    def close():
+        for link in json.loads(stack.servers.rabbit.api("GET", "/api/connections")[1]):
+            if link["vhost"] == stack.name and sender.name in link["user_provided_name"]:
+                stack.servers.rabbit.api("DELETE", f"/api/connections/{quote(link['name'])}")
+        return sender.text().count("lost RabbitMQ") > lost
+    wait_for(close, 30, "it has lost its connection", pause=0.5)
+    sender.wait_ready(60)
+
+
+def test_a_pause_that_the_broker_forgot_is_set_again(stack):
+    """Who connects asks what is on disk; it is told so to all."""
+    stack.producer().wait_ready()
+    senders = [stack.sender().wait_ready() for _ in range(3)]
+    pause(stack, *senders)
+    emit_to_all(stack)
+    for sender in senders:
+        sender.freeze()
+    try:
+        forget_the_binding(stack)
+        assert json.loads(stack.ctl("status", "--json"))["rabbitmq"]["paused"] is True
+        late = stack.sender().wait_ready()
+    finally:
+        for sender in senders:
+            sender.thaw()
+    wait_for(lambda: "had forgotten that senders are paused" in late.text(), 20, "it says so")
+    for sender in (late, *senders):
+        wait_heard(sender)
+    assert all(map(is_paused, (late, *senders))) and requests(stack) == 0
+    assert "paused already" in stack.ctl("pause")
+    assert "resumed" in stack.ctl("resume")
+    assert stack.wait_settled() == {"delivered": 14}
+    check_all_arrived(stack)
+
+
+def test_what_was_resumed_stays_so(stack):
+    """Nothing of a pause is left to be found by who connects later."""
+    stack.producer().wait_ready()
+    sender = stack.sender().wait_ready()
+    for _ in range(2):
+        pause(stack, sender)
+        assert "resumed" in stack.ctl("resume")
+    wait_for(lambda: not is_paused(sender), 20, "it has heard of it")
+    reconnect(stack, sender)
+    wait_heard(sender)
+    assert not is_paused(sender) and "had forgotten" not in sender.text()
+    emit_to_all(stack)
+    assert stack.wait_settled() == {"delivered": 14}
 
 
 def test_a_pause_while_no_sender_runs(stack):

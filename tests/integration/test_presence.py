@@ -142,8 +142,8 @@ def test_a_flood_of_questions_is_bounded(stack, servers):
 def test_a_user_who_may_not(stack, servers):
     """Without the right to the exchange: said, by the program and by mtcctl, and all else works."""
     user = stack.name
-    pattern = (r"^(mtc\.(events|partitions|dead|deaths|outcomes|control|unpaused|relay|cycle-times)"
-               r".*|amq\..*)$")
+    pattern = (r"^(mtc\.(events|partitions|dead|deaths|outcomes|control|unpaused|pause|relay"
+               r"|cycle-times).*|amq\..*)$")
     servers.rabbit.api("PUT", f"/api/users/{user}",
                        json.dumps({"password": "secret", "tags": ""}))
     servers.rabbit.api("PUT", f"/api/permissions/{stack.name}/{user}",

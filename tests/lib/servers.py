@@ -188,8 +188,8 @@ class Rabbit:
             "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 2GB\n"
             "log.file.level = warning\nmanagement_agent.disable_metrics_collector = false\n"
             "collect_statistics_interval = 1000\n" + self.extra_conf)
-        # How soon the management API knows what is in a queue: the leader tells it at each tick, and
-        # it looks by default every 5 s.
+        # How soon the management API knows what is in a queue: the leader tells it at each tick,
+        # and by default it looks every 5 s.
         (self.folder / "advanced.config").write_text(
             "[{rabbit, [{quorum_tick_interval, 500}]},\n {rabbitmq_management, "
             "[{sample_retention_policies, [{global, [{605, 1}]}, {basic, [{605, 1}]}, "
