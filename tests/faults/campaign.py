@@ -11,6 +11,7 @@ import time
 
 from faults import outage, plan
 from faults.inflict import POISON, Inflictor, heal
+from faults.memory import Memory
 from faults.plant import Plant
 from faults.report import Outcome
 from faults.shop import Shop
@@ -18,8 +19,8 @@ from lib.keeper import keep
 from lib.servers import Servers
 
 
-def inflict(plant, faults, seconds, say):
-    inflictor = Inflictor(plant, say)
+def inflict(plant, shop, faults, seconds, say):
+    inflictor = Inflictor(plant, shop, say)
     begun = time.monotonic()
     for fault in faults:
         time.sleep(max(0, begun + fault.at - time.monotonic()))
@@ -29,21 +30,24 @@ def inflict(plant, faults, seconds, say):
     return inflictor
 
 
-def run(servers, seed, seconds, rate=62, pauses=(3.0, 10.0), say=lambda text: None):
+def run(servers, seed, seconds, rate=75, pauses=(3.0, 10.0), say=lambda text: None):
     """The whole campaign; returns its Outcome."""
     plant = Plant(servers)
     try:
         faults = plan.make(seed, seconds, pauses, plant.without)
-        plant.sim.faults(POISON)
+        plant.sim.faults(*POISON)
         shop = Shop(plant, rate)
         plant.start()
         shop.start()
-        inflictor = inflict(plant, faults, seconds, say)
+        memory = Memory(plant)
+        memory.start()
+        inflictor = inflict(plant, shop, faults, seconds, say)
         shop.stop()
         heal(plant)
         plant.stack.wait_settled(300)
         shop.wait_cycle_times()
-        outcome = Outcome(plant, shop, inflictor.done)
+        memory.stop()
+        outcome = Outcome(plant, inflictor.done, memory)
         outcome.problems += [f"not done: {error}" for error in inflictor.errors]
         outcome.without = plant.without
         return outcome
@@ -54,11 +58,12 @@ def run(servers, seed, seconds, rate=62, pauses=(3.0, 10.0), say=lambda text: No
 
 def show(outcome):
     print(outcome.table())
+    print(f"\n{outcome.memory.table()}")
     delays = outcome.delays()
     print(f"\n{outcome.committed} events committed, {len(outcome.faults)} faults, "
           f"{len(outcome.lost)} lost, "
           f"{outcome.out_of_order} out of order, {outcome.audit.get('dead')} dead (the "
-          f"{outcome.poison} poisoned ones), "
+          f"{outcome.poison} poisoned ones), {outcome.wrongly_dead} wrongly dead, "
           f"{len(outcome.duplicates)} asked again")
     print(f"from commit to arrival: median {delays[len(delays) // 2] * 1000:.1f} ms, "
           f"longest {delays[-1]:.1f} s; "
@@ -68,6 +73,8 @@ def show(outcome):
         print(outcome.name_duplicates())
     for kind in outcome.without:
         print(f"not tried, this machine does not allow it: {kind}")
+    for kind in outcome.unmet():
+        print(f"done, and met by nobody: {kind}")
     for problem in outcome.problems:
         print(f"PROBLEM: {problem}")
     print("every event is accounted for" if not outcome.problems
@@ -78,7 +85,7 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev faults")
     parser.add_argument("--minutes", type=float, default=5)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=62, help="events a second (default 62)")
+    parser.add_argument("--rate", type=float, default=75, help="events a second (default 75)")
     parser.add_argument("--outage", type=float, metavar="MINUTES",
                         help="MTConnect down for so long, nothing else")
     parser.add_argument("--plan", action="store_true", help="print the schedule only")

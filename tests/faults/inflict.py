@@ -1,4 +1,5 @@
 """How each kind of fault is done to a plant, and undone."""
+import dataclasses
 import os
 import resource
 import signal
@@ -7,7 +8,12 @@ import time
 
 from lib.processes import wait_for
 
-POISON = {"action": "status", "status": 422, "type": "setup.poison"}
+from .broker import POLICIES, Queues, partition_of
+from .plan import PARTITIONS, Fault
+
+# What a class of answers says of an event itself is for poison alone: see shop.py.
+POISON = [{"action": "status", "status": status, "type": f"setup.poison{status}"}
+          for status in (400, 413, 415, 422)]
 SIM_RULES = {
     "MTConnect answers 500": {"action": "status", "status": 500},
     "MTConnect answers 502": {"action": "status", "status": 502},
@@ -27,6 +33,8 @@ SIM_RULES = {
     "MTConnect breaks answers off": {"action": "truncate", "rate": 0.3},
     "MTConnect answers garbage": {"action": "garbage", "rate": 0.5},
 }
+
+LARGE = 1_500_000  # bytes
 
 
 def tree(pid):
@@ -50,15 +58,35 @@ def signal_tree(pid, number):
             pass
 
 
+def rule_of(status, scope):
+    """A detail of "MTConnect answers any status", as a rule of the simulator's."""
+    rule = {"action": "status", "status": int(status)}
+    word = scope.split()[-1]
+    if word == "half":
+        rule["rate"] = 0.5
+    elif word != "all":
+        rule["path" if word.startswith("/") else "machine"] = word
+    return rule
+
+
+@dataclasses.dataclass(frozen=True)
+class Inflicted:
+    fault: Fault
+    begun: float  # the time of day
+    ended: float
+    felt: bool  # somebody ran into it, as far as that can be told
+
+
 class Inflictor:
     """Does the faults of a plan to a plant, each in a thread; one target suffers one fault at a
-    time."""
+    time. What does one may return False: it was done, and nobody can have noticed."""
 
-    def __init__(self, plant, say):
-        self.plant, self.say = plant, say
-        self.locks = {name: threading.Lock()
-                      for name in [*plant.services, "postgres", "rabbitmq", "redis", "mtconnect"]}
-        self.done = []  # (fault, begun, ended), times of the day
+    def __init__(self, plant, shop, say):
+        self.plant, self.shop, self.say = plant, shop, say
+        self.queues = Queues(plant, shop)
+        self.locks = {name: threading.Lock() for name in [
+            *plant.services, "postgres", "rabbitmq", "redis", "mtconnect", "shop"]}
+        self.done = []
         self.errors = []
         self.threads = []
 
@@ -69,35 +97,39 @@ class Inflictor:
 
     def run(self, fault):
         with self.locks[fault.target]:
-            begun = time.time()
+            begun, felt = time.time(), False
             try:
-                self.act(fault)
+                felt = self.act(fault) is not False
             # reported at the end: a fault that could not be done is no fault survived
             except Exception as error:
                 self.errors.append(f"{fault}: {error!r}")
-            self.done.append((fault, begun, time.time()))
-            self.say(f"{fault}")
+            self.done.append(Inflicted(fault, begun, time.time(), felt))
+            self.say(f"{fault}" if felt else f"{fault}: nobody met it")
 
     def join(self):
         for thread in self.threads:
-            thread.join(180)
+            thread.join(400)
             if thread.is_alive():
-                self.errors.append("a fault did not end within 180 s")
+                self.errors.append("a fault did not end within 400 s")
 
     def act(self, fault):
-        if fault.kind.startswith("link "):
-            self.link(fault)
-        elif fault.kind in SIM_RULES:
-            self.plant.sim.faults(POISON, SIM_RULES[fault.kind])
-            time.sleep(fault.seconds)
-            self.plant.sim.faults(POISON)
-        else:
-            name = (fault.kind.split()[0].lower()
-                    if fault.target in ("postgres", "rabbitmq", "redis") else None)
-            action = (fault.kind.split(None, 1)[1] if name or fault.target == "mtconnect"
-                      else fault.kind)
-            words = action.replace(" ", "_").replace("'", "")
-            getattr(self, f"{'server_' if name else ''}{words}")(fault)
+        """One of a family is done by the family's method, any other by the one of its name."""
+        name = fault.kind
+        if name.startswith("link "):
+            return self.link(fault)
+        if name in SIM_RULES:
+            return self.answers(fault, SIM_RULES[name])
+        if name in POLICIES:
+            return self.queues.set_policy(name, fault.seconds)
+        if name.startswith("RabbitMQ mtc."):
+            return self.queue_deleted(fault)
+        for brand in ("PostgreSQL ", "RabbitMQ ", "Redis ", "MTConnect "):
+            if name.startswith(brand):
+                name = name.removeprefix(brand)
+                if brand != "MTConnect ":
+                    name = f"server {name}"
+        words = name.replace(",", "").replace("'", "").replace(" ", "_")
+        return getattr(self, words)(fault)
 
     # --- programs ---
 
@@ -171,12 +203,18 @@ class Inflictor:
         server.stop()
         time.sleep(fault.seconds)
         server.start()
+        self.note_start(fault)
+
+    def note_start(self, fault):
+        if fault.target == "rabbitmq":
+            self.queues.changed = time.monotonic()
 
     def server_crashed(self, fault):
         server = self.server(fault)
         server.process.kill() if fault.target == "redis" else server.crash()
         time.sleep(fault.seconds)
         server.start()
+        self.note_start(fault)
 
     def server_frozen(self, fault):
         pid = self.server(fault).process.pid
@@ -188,17 +226,70 @@ class Inflictor:
 
     def server_memory_alarm(self, fault):
         rabbit = self.plant.servers.rabbit
-        rabbit.control("set_vm_memory_high_watermark", "absolute", "1MB")
+        rabbit.call('vm_memory_monitor set_vm_memory_high_watermark [{absolute, "1MB"}]')
         time.sleep(fault.seconds)
-        rabbit.control("set_vm_memory_high_watermark", "absolute", "2GB")
+        rabbit.call('vm_memory_monitor set_vm_memory_high_watermark [{absolute, "2GB"}]')
 
     def server_disk_alarm(self, fault):
         rabbit = self.plant.servers.rabbit
-        rabbit.control("set_disk_free_limit", "100000GB")
+        rabbit.call('rabbit_disk_monitor set_disk_free_limit ["100000GB"]')
         time.sleep(fault.seconds)
-        rabbit.control("set_disk_free_limit", "50MB")
+        rabbit.call('rabbit_disk_monitor set_disk_free_limit ["50MB"]')
+
+    def server_slow(self, fault):
+        """It answers everything, so much later: each answer waits for the one before."""
+        links = [link for (_, server), link in self.plant.links.items() if server == "redis"]
+        before = sum(link.late for link in links)
+        for link in links:
+            link.answer_delay = float(fault.detail.split()[0])
+        time.sleep(fault.seconds)
+        for link in links:
+            link.answer_delay = 0.0
+        return sum(link.late for link in links) > before
+
+    # --- queues ---
+
+    def server_partition_stuck(self, fault):
+        self.queues.suspend(f"mtc.events.{fault.detail}", fault.seconds)
+
+    def server_partition_deleted(self, fault):
+        self.queues.delete_settled(f"mtc.events.{fault.detail}", [
+            machine for machine in self.shop.machines
+            if partition_of(machine, PARTITIONS) == int(fault.detail)])
+
+    def queue_deleted(self, fault):
+        name = fault.kind.split()[1]
+        if name == "mtc.outcomes":
+            self.queues.delete_settled(name, self.shop.machines)
+        else:  # what was in it the next pull brings
+            self.queues.delete(name)
 
     # --- MTConnect ---
+
+    def answers(self, fault, *rules):
+        self.plant.sim.faults(*POISON, *rules)
+        time.sleep(fault.seconds)
+        hits = [rule["hits"] for rule in self.plant.sim.stats()["faults"][len(POISON):]]
+        self.plant.sim.faults(*POISON)
+        return sum(hits) > 0
+
+    def answers_any_status(self, fault):
+        return self.answers(fault, rule_of(*fault.detail.split(" ", 1)))
+
+    def answers_500_a_lone_machine(self, fault):
+        """No other has events, so that nothing proves that MTConnect takes any."""
+        with self.shop.only(self.shop.machines[0]):
+            return self.answers(fault, {"action": "status",
+                                        "status": int(fault.kind.split()[2].rstrip(","))})
+
+    answers_502_a_lone_machine = answers_500_a_lone_machine
+
+    def large_bodies(self, fault):
+        before = self.shop.large
+        self.shop.pad = LARGE
+        time.sleep(fault.seconds)
+        self.shop.pad = 0
+        return self.shop.large > before
 
     def down(self, fault):
         self.plant.sim.call("POST", "/down")
@@ -219,7 +310,7 @@ def heal(plant):
     for link in plant.links.values():
         link.set("pass")
     plant.sim.call("POST", "/up")
-    plant.sim.faults(POISON)
+    plant.sim.faults(*POISON)
     for service in plant.services.values():
         if not service.is_running():
             service.start()

@@ -39,7 +39,7 @@ def main(servers, seconds, say):
         plant.sim.call("POST", "/up")
         up = time.time()
         states = plant.stack.wait_settled(600)
-        outcome = Outcome(plant, shop, [])
+        outcome = Outcome(plant, [])
         arrivals = sorted(row["at"] for row in outcome.record if row["at"] >= up)
         say(f"up again: {backlog} events waited; "
             f"the first went after {arrivals[0] - up:.2f} s, "

@@ -10,6 +10,13 @@ LINKS = {"producer": ("amqp", "postgres"), "sender": ("amqp", "redis", "mtconnec
 NAMED = ("producer-a", "sender-a", "scheduler-a")   # these look names up, at a name server of ours
 FAKED = ("producer-b", "sender-c", "receiver-b")    # the clock of these can be moved
 
+PARTITIONS, MACHINES = 8, 48
+# Of classes destination, throttle and unclear. Class event is the poison's: it is final.
+STATUSES = (302, 401, 403, 404, 405, 407, 408, 410, 423, 425, 429, 451, 500, 501, 502, 503, 504,
+            507, 520)
+SCOPES = ("to all", "to half", "on /api/ext/setup", "on /api/ext/event", "to M-{:03}",
+          "to M-{:03}")
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
@@ -40,9 +47,19 @@ KINDS = (
     Kind("RabbitMQ frozen", ("rabbitmq",), 1, 12, rest=5),
     Kind("RabbitMQ memory alarm", ("rabbitmq",), 2, 8, rest=5),
     Kind("RabbitMQ disk alarm", ("rabbitmq",), 2, 8, rest=5),
+    Kind("RabbitMQ partition stuck", ("rabbitmq",), 2, 15, rest=3),
+    Kind("RabbitMQ partition deleted", ("rabbitmq",), 0, 0, rest=3),
+    Kind("RabbitMQ mtc.outcomes deleted", ("rabbitmq",), 0, 0, rest=3),
+    Kind("RabbitMQ mtc.cycle-times deleted", ("rabbitmq",), 0, 0, rest=3),
+    Kind("RabbitMQ policy: partitions hold 5", ("rabbitmq",), 3, 8),
+    Kind("RabbitMQ policy: mtc.outcomes holds 1", ("rabbitmq",), 3, 8),
+    Kind("RabbitMQ policy: drop-head past 100000", ("rabbitmq",), 3, 8),
+    Kind("RabbitMQ policy: expiry after an hour", ("rabbitmq",), 3, 8),
+    Kind("RabbitMQ policy: delivery limit 50", ("rabbitmq",), 3, 8),
     Kind("Redis restarted", ("redis",), 0, 3, rest=2),
     Kind("Redis crashed", ("redis",), 0, 3, rest=2),
     Kind("Redis frozen", ("redis",), 1, 8),
+    Kind("Redis slow", ("redis",), 3, 8, weight=2),
     Kind("MTConnect down", ("mtconnect",), 2, 15),
     Kind("MTConnect flapping", ("mtconnect",), 3, 8),
     Kind("MTConnect answers 500", ("mtconnect",), 2, 8),
@@ -51,6 +68,9 @@ KINDS = (
     Kind("MTConnect answers 500 on one path", ("mtconnect",), 2, 8),
     Kind("MTConnect answers 500 to most", ("mtconnect",), 2, 8),
     Kind("MTConnect answers 403 to a machine", ("mtconnect",), 2, 8),
+    Kind("MTConnect answers any status", ("mtconnect",), 2, 8, weight=5),
+    Kind("MTConnect answers 500, a lone machine", ("mtconnect",), 4, 12),
+    Kind("MTConnect answers 502, a lone machine", ("mtconnect",), 4, 12),
     Kind("MTConnect takes 20 a second", ("mtconnect",), 2, 6),
     Kind("MTConnect answers 503, Retry-After", ("mtconnect",), 2, 6),
     Kind("MTConnect answers 401", ("mtconnect",), 2, 6),
@@ -60,6 +80,7 @@ KINDS = (
     Kind("MTConnect loses answers", ("mtconnect",), 3, 8),
     Kind("MTConnect breaks answers off", ("mtconnect",), 3, 8),
     Kind("MTConnect answers garbage", ("mtconnect",), 2, 6),
+    Kind("large bodies", ("shop",), 2, 6),
 )
 
 
@@ -69,7 +90,7 @@ class Fault:
     kind: str
     target: str
     seconds: float
-    detail: str  # the link, or by how much the clock moves, or ""
+    detail: str  # the link, by how much the clock moves, the partition, the status, ... or ""
 
     def __str__(self):
         detail = f" {self.detail}" if self.detail else ""
@@ -81,6 +102,12 @@ def details(kind, target, dice):
         return dice.choice(LINKS[target.split("-")[0]])
     if kind == "clock moved":
         return dice.choice(("-3600", "-400", "+400", "+3600"))
+    if kind.startswith("RabbitMQ partition "):
+        return str(dice.randrange(PARTITIONS))
+    if kind == "Redis slow":
+        return dice.choice(("0.15 s", "0.5 s", "3 s"))
+    if kind == "MTConnect answers any status":
+        return f"{dice.choice(STATUSES)} {dice.choice(SCOPES).format(dice.randint(1, MACHINES))}"
     return ""
 
 

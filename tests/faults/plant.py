@@ -21,8 +21,8 @@ class Plant:
 
     def __init__(self, servers, folder_of=None, **config):
         self.servers = servers
-        self.stack = Stack(servers, scheduler__period_s=PACE_S, scheduler__again_s=5,
-                           **config).set_up()
+        self.stack = Stack(servers, sim_options=("--body-limit", str(4 << 20)),
+                           scheduler__period_s=PACE_S, scheduler__again_s=5, **config).set_up()
         self.sim = self.stack.sim
         self.proxy = Proxy()
         self.links, self.services, self.clocks, self.without = {}, {}, {}, []

@@ -34,6 +34,8 @@ class Link:
         self.flowing = asyncio.Event()
         self.flowing.set()
         self.delay = 0.0
+        self.answer_delay = 0.0  # of what comes from the server; late counts how often
+        self.late = 0
         self.port = None
         self.server = None
 
@@ -54,10 +56,11 @@ class Link:
         number = next(self.numbers)
         pair["far"] = far
         self.pairs[number] = pair
-        await asyncio.gather(self.pump(pair, reader, far), self.pump(pair, far_reader, writer))
+        await asyncio.gather(self.pump(pair, reader, far),
+                             self.pump(pair, far_reader, writer, answers=True))
         self.pairs.pop(number, None)
 
-    async def pump(self, pair, reader, writer):
+    async def pump(self, pair, reader, writer, answers=False):
         try:
             while data := await reader.read(65536):
                 await self.flowing.wait()
@@ -65,6 +68,9 @@ class Link:
                     return
                 if self.delay:
                     await asyncio.sleep(self.delay)
+                if answers and self.answer_delay:
+                    self.late += 1
+                    await asyncio.sleep(self.answer_delay)
                 writer.write(data)
                 await writer.drain()
             await self.flowing.wait()

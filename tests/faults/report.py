@@ -8,8 +8,10 @@ NEAR_S = 30  # a repeat this long after a fault is put down to it
 
 
 class Outcome:
-    def __init__(self, plant, shop, faults):
-        self.plant, self.faults = plant, faults
+    """What a campaign came to; faults are inflict.Inflicted, memory is None if nobody looked."""
+
+    def __init__(self, plant, faults, memory=None):
+        self.plant, self.faults, self.memory = plant, faults, memory
         self.problems = []
         with plant.stack.connect() as pg:
             self.done = pg.execute(
@@ -25,6 +27,8 @@ class Outcome:
         self.look_at_ledger()
         self.look_at_record()
         self.look_at_audit()
+        if memory:
+            self.problems += memory.problems()
         violations = plant.sim.stats()["record"]
         if violations["violations"]:
             self.problems.append(f"breaches of contract: {violations['violation_texts'][:5]}")
@@ -34,8 +38,10 @@ class Outcome:
                     f"{service.name} ended by itself with {service.child.returncode}")
 
     def look_at_ledger(self):
+        self.wrongly_dead = 0
         for machine, key, poison in self.done:
             state, reason, _ = self.ledger.get(key, ("missing", None, 0))
+            self.wrongly_dead += state == "dead" and not poison
             if state != ("dead" if poison else "delivered"):
                 self.problems.append(f"{key} of {machine} is {state}: {reason}")
 
@@ -85,14 +91,19 @@ class Outcome:
         answers before others), or else the one that began last before the event was asked again and
         was not long over."""
         at = self.applied[key]
-        during = [fault for fault, begun, ended in self.faults if begun <= at <= ended]
+        during = [one.fault for one in self.faults if one.begun <= at <= one.ended]
         for fault in during:
             if fault.kind == "MTConnect loses answers":
                 return fault
         if during:
             return during[-1]
-        near = [entry for entry in self.faults if entry[1] <= asked_again <= entry[2] + NEAR_S]
-        return max(near, key=lambda entry: entry[1])[0] if near else None
+        near = [one for one in self.faults if one.begun <= asked_again <= one.ended + NEAR_S]
+        return max(near, key=lambda one: one.begun).fault if near else None
+
+    def unmet(self):
+        """Kinds that were done, and that nobody ever ran into."""
+        return sorted({one.fault.kind for one in self.faults}
+                      - {one.fault.kind for one in self.faults if one.felt})
 
     def recoveries(self):
         """Per fault: s from its end until an event committed after that had been applied."""
@@ -104,8 +115,8 @@ class Outcome:
         soonest[len(born)] = float("inf")
         for place in range(len(born) - 1, -1, -1):
             soonest[place] = min(soonest[place + 1], born[place][1])
-        return [(fault, soonest[bisect.bisect_left(births, ended)] - ended)
-                for fault, _, ended in self.faults]
+        return [(one.fault, soonest[bisect.bisect_left(births, one.ended)] - one.ended)
+                for one in self.faults]
 
     def table(self):
         blamed = {}
@@ -118,17 +129,19 @@ class Outcome:
             if seconds != float("inf"):
                 waits.setdefault(fault.kind, []).append(seconds)
         lines = [
-            f"{'fault':36} {'times':>5} {'of it, s':>9} {'flow again after, s':>20} {'repeats':>8}"]
+            f"{'fault':40} {'times':>5} {'met':>5} {'of it, s':>9} {'flow again after, s':>20}"
+            f" {'repeats':>8}"]
         for kind in KINDS:
-            mine = [entry for entry in self.faults if entry[0].kind == kind.name]
+            mine = [one for one in self.faults if one.fault.kind == kind.name]
             if not mine:
                 continue
             wait = sorted(waits.get(kind.name, [0.0]))
-            lines.append(f"{kind.name:36} {len(mine):5} {sum(e[2] - e[1] for e in mine):9.0f} "
+            lines.append(f"{kind.name:40} {len(mine):5} {sum(one.felt for one in mine):5} "
+                         f"{sum(one.ended - one.begun for one in mine):9.0f} "
                          f"{wait[len(wait) // 2]:9.2f} max {wait[-1]:6.2f} "
                          f"{blamed.get(kind.name, 0):8}")
         if "none" in blamed:
-            lines.append(f"{'far from any fault':36} {'':5} {'':9} {'':20} {blamed['none']:8}")
+            lines.append(f"{'far from any fault':40} {'':42} {blamed['none']:8}")
         return "\n".join(lines)
 
     def name_duplicates(self):

@@ -1,4 +1,5 @@
 """The people of the shop: transactions at a steady pace, and cycle times that change."""
+import contextlib
 import random
 import threading
 import time
@@ -7,19 +8,31 @@ import psycopg
 
 from lib.processes import wait_for
 
-POISON_EVERY, ROLLBACK_EVERY, ODD_EVERY = 500, 50, 700
+POISON_EVERY, ROLLBACK_EVERY, ODD_EVERY, STRANGE_EVERY = 500, 50, 700, 90
 OTHER_PATH_EVERY, LARGE_EVERY, LARGE = 5, 300, 60000
+PAD_EVERY = 10    # while bodies are to be large
+LONE_EVERY = 10   # while one machine alone has events
+POISONS = ("setup.poison400", "setup.poison413", "setup.poison415", "setup.poison422")
+ODD = (  # what can't be formed, and is dead as well: instead of the event's own
+    {"moment": "infinity"}, {"moment": "-infinity"}, {"moment": "294276-12-31"},
+    {"moment": "4713-01-01 BC"}, {"moment": "0001-01-01"}, {"kind": "k" * 3000},
+    {"machine": "nobody's"}, {"machine": ""}, {"data": "null"}, {"data": r'"\u0000"'},
+    {"data": "[" * 200 + "]" * 200})
+STRANGE = (  # and what can, however it looks
+    r'{"by": "Zo\u00eb \u2028 \ud83d\ude00"}', '{"": 1e308, "a": -0.0}', "  {\"a\" \n:\t[]}  ",
+    '{"a": ' * 200 + "{}" + "}" * 200, '{"n": 9007199254740993}')
 
 
 class Writer(threading.Thread):
     """Commits events of its own machines, each in a transaction with a row of campaign.done,
     whatever the server does."""
 
-    def __init__(self, plant, number, machines, rate, poison):
+    def __init__(self, shop, number, machines, rate, poison):
         super().__init__(daemon=True)
-        self.plant, self.machines, self.rate, self.poison = plant, machines, rate, poison
+        self.shop, self.machines, self.rate, self.poison = shop, machines, rate, poison
         self.dice = random.Random(number)
         self.stopping = threading.Event()
+        self.writing = threading.Lock()
         self.pg = None
         self.reconnects = -1
         self.error = None
@@ -28,32 +41,52 @@ class Writer(threading.Thread):
         begun, n = time.monotonic(), 0
         try:
             while not self.stopping.is_set():
-                self.step(n)
+                with self.writing:
+                    self.step(n)
                 n += 1
                 # The pace of the shop; what an outage of PostgreSQL held up is made good after it.
                 self.stopping.wait(max(0, begun + n / self.rate - time.monotonic()))
         except Exception as error:  # the campaign looks at it
             self.error = error
 
-    def step(self, n):
-        machine = self.machines[n % len(self.machines)]
+    def event(self, n, machine):
+        """(words of mtc.emit, whether it is to be dead) of the n-th."""
         poison = self.poison and n % POISON_EVERY == POISON_EVERY // 2
-        odd = self.poison and n % ODD_EVERY == ODD_EVERY // 2  # a time that is none: dead as well
+        odd = self.poison and n % ODD_EVERY == ODD_EVERY // 2
         kind = "event" if n % OTHER_PATH_EVERY == 0 and not poison else "setup"
         size = LARGE if n % LARGE_EVERY == LARGE_EVERY // 2 else 0
+        if n % PAD_EVERY == 0 and self.shop.pad:
+            size = self.shop.pad
+            self.shop.large += 1
+        event = {"kind": kind, "machine": machine, "moment": "now",
+                 "type": self.dice.choice(POISONS) if poison else f"{kind}.started",
+                 "data": f'{{"n": {n}, "pad": "{"x" * size}"}}'}
+        if odd:
+            event.update(self.dice.choice(ODD))
+        elif n % STRANGE_EVERY == STRANGE_EVERY // 2 and not size:
+            event["data"] = self.dice.choice(STRANGE)
+        return event, poison or odd
+
+    def step(self, n):
+        machine = self.machines[n % len(self.machines)]
+        if self.shop.lone:
+            machine = self.shop.lone
+            if machine not in self.machines or n % LONE_EVERY:
+                return
+        if machine in self.shop.held:
+            return
+        event, dead = self.event(n, machine)
         try:
             if self.pg is None:
-                self.pg = self.plant.stack.connect(connect_timeout=3, tcp_user_timeout=20000)
+                self.pg = self.shop.plant.stack.connect(connect_timeout=3, tcp_user_timeout=20000)
                 self.reconnects += 1
             with self.pg.transaction(force_rollback=n % ROLLBACK_EVERY == ROLLBACK_EVERY - 1):
                 key = self.pg.execute(
-                    "SELECT mtc.emit(%s, %s, %s, json_build_object('n', %s::int, 'pad',"
-                    " repeat('x', %s)), occurred_at => %s::timestamptz)",
-                    (kind, machine, "setup.poison" if poison else f"{kind}.started", n, size,
-                     "infinity" if odd else "now")).fetchone()[0]
+                    "SELECT mtc.emit(%(kind)s, %(machine)s, %(type)s, %(data)s::json,"
+                    " occurred_at => %(moment)s::timestamptz)", event).fetchone()[0]
                 self.pg.execute(
                     "INSERT INTO campaign.done (machine, event_id, poison) VALUES (%s, %s, %s)",
-                    (machine, key, poison or odd))
+                    (machine, key, dead))
         except psycopg.OperationalError:
             # Whether it was committed is in campaign.done. On to the next.
             if self.pg is not None:
@@ -76,7 +109,10 @@ class Shop:
         for machine in known:  # MTConnect knows what the shop has
             plant.sim.call("POST", "/cycle", {"machine": machine, "cycle_time": 5})
         self.machines = [f"M-{n:03}" for n in range(1, machines + 1)]
-        self.writers = [Writer(plant, n, self.machines[n::writers], rate / writers, poison)
+        self.held = frozenset()  # machines that have no events for the moment
+        self.lone = None         # the only one that has
+        self.pad, self.large = 0, 0  # bytes of bodies that are large; how many were
+        self.writers = [Writer(self, n, self.machines[n::writers], rate / writers, poison)
                         for n in range(writers)]
         self.cycle_times = {}
         self.stopping = threading.Event()
@@ -89,6 +125,30 @@ class Shop:
         if cycles:
             self.cycles.start()
         return self
+
+    def wait_for_writers(self):
+        """Until none of them is in a transaction that began before."""
+        for writer in self.writers:
+            with writer.writing:
+                pass
+
+    @contextlib.contextmanager
+    def hold(self, machines):
+        self.held = frozenset(machines)
+        try:
+            self.wait_for_writers()
+            yield
+        finally:
+            self.held = frozenset()
+
+    @contextlib.contextmanager
+    def only(self, machine):
+        self.lone = machine
+        try:
+            self.wait_for_writers()
+            yield
+        finally:
+            self.lone = None
 
     def change_cycle_times(self):
         """MTConnect learns a new cycle time each second, and tells by web-hook: once, badly, or not

@@ -286,8 +286,7 @@ def test_what_a_replaced_relay_still_had_on_its_way_goes_nowhere(make_stack):
 
 def suspend(stack, partition, verb="suspend"):
     """Has a partition's leader do nothing, or do its work again: it confirms nothing meanwhile."""
-    stack.servers.rabbit.control("eval", f"sys:{verb}({{'{stack.name}_mtc.events.{partition}',"
-                                 " node()}).")
+    stack.servers.rabbit.suspend(stack.name, f"mtc.events.{partition}", verb)
 
 
 def partition_of(stack, machine):
