@@ -16,8 +16,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define MACHINES_MS 40 /* longest wait for a second look at the list of machines */
+#define TRAFFIC_BYTES 1024 /* frames and properties of a message, two commands, their callbacks */
+#define MACHINES_MS   40   /* longest wait for a second look at the list of machines */
 
 enum stage { CHECKING_MACHINE, LEASING, PUBLISHING, FINISHING };
 
@@ -260,6 +262,13 @@ static void on_timer(void *arg)
         break;
     }
     end_if_over(hook);
+}
+
+size_t hook_bytes(const struct hook_request *request)
+{
+    return sizeof(struct hook) + strlen(request->key) + 1 +
+           (request->traceparent ? strlen(request->traceparent) + 1 : 0) + HOOK_BODY_TEXT +
+           TRAFFIC_BYTES;
 }
 
 struct hook *hook_new(struct hook_shared *shared, struct http_exchange *exchange,

@@ -15,6 +15,7 @@
 
 #include "hook_checks.h"
 #include "machines.h"
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "net/redis_conn.h"
@@ -31,6 +32,7 @@ struct hook_settings { /* all borrowed */
     struct machines *machines;
     const struct receiver_metrics *metrics;
     int64_t answer_within_ms;
+    struct budget *budget;
     int64_t pending_max; /* web-hooks waiting for the broker; further ones are answered 503 */
     int64_t lease_ms, key_ttl_s;
 };
@@ -43,6 +45,10 @@ struct hook_shared { /* what all hooks have in common */
 };
 
 struct hook;
+
+/* What one takes besides its request, until it is over: what was copied, what is on its way to the
+ * broker and to Redis, and what will be called back. */
+size_t hook_bytes(const struct hook_request *request);
 
 /*
  * The request has passed the checks; its strings are copied. on_over is called once, as the last

@@ -8,17 +8,20 @@
 #include "base/xalloc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct entry {
     struct hooks *hooks;
     struct hook *hook;
+    char *peer; /* whose it is */
+    size_t bytes;
     struct entry *next, *previous;
 };
 
 struct hooks {
     struct hook_shared shared;
     struct hook_policy policy;
-    struct log_limit refusals;
+    struct log_limit refusals, no_room;
     struct entry *first; /* under way */
     int under_way;       /* how many */
     bool draining;
@@ -38,16 +41,25 @@ static void refuse(struct hooks *hooks, struct http_exchange *exchange, const ch
     problem_reply(exchange, problem);
 }
 
-static struct entry *add(struct hooks *hooks)
+static struct entry *add(struct hooks *hooks, const char *peer, size_t bytes)
 {
     struct entry *entry = xcalloc(1, sizeof *entry);
     entry->hooks = hooks;
+    entry->peer = xstrdup(peer);
+    entry->bytes = bytes;
     entry->next = hooks->first;
     if (hooks->first)
         hooks->first->previous = entry;
     hooks->first = entry;
     hooks->under_way++;
     return entry;
+}
+
+static void entry_free(struct entry *entry)
+{
+    hook_free(entry->hook);
+    free(entry->peer);
+    free(entry);
 }
 
 static void drop(struct entry *entry)
@@ -60,8 +72,8 @@ static void drop(struct entry *entry)
     if (entry->next)
         entry->next->previous = entry->previous;
     hooks->under_way--;
-    hook_free(entry->hook);
-    free(entry);
+    budget_give_back(hooks->shared.settings.budget, entry->peer, entry->bytes);
+    entry_free(entry);
 }
 
 static void on_over(void *arg)
@@ -73,14 +85,26 @@ static void on_over(void *arg)
         hooks->on_idle(hooks->arg);
 }
 
-static void turn_away(const struct hooks *hooks, struct http_exchange *exchange)
+static void turn_away(const struct hooks *hooks, struct http_exchange *exchange, const char *why)
 {
     struct problem problem;
-    problem_set(&problem, 503, NULL, "this receiver is ending");
+    problem_set(&problem, 503, NULL, "%s", why);
     problem.retry_after_s = 1;
     problem.closes = true;
     metric_add(hooks->shared.settings.metrics->unavailable, 1);
     problem_reply(exchange, &problem);
+}
+
+void hooks_on_no_room(struct http_exchange *exchange, void *arg)
+{
+    struct hooks *hooks = arg;
+    if (log_limit_ok(&hooks->no_room, 10000))
+        log_warn("web-hooks are turned away: those under way take receiver.memory_mib, or a client "
+                 "its quarter of it",
+                 LF_S("client", http_peer(exchange)),
+                 LF_I("held_bytes", (int64_t)budget_held(hooks->shared.settings.budget)),
+                 LF_I("more", hooks->no_room.last_suppressed));
+    turn_away(hooks, exchange, "too much is under way: no memory is left for it");
 }
 
 void hooks_on_request(struct http_exchange *exchange, void *arg)
@@ -89,14 +113,19 @@ void hooks_on_request(struct http_exchange *exchange, void *arg)
     struct hook_request request;
     struct problem problem;
     if (hooks->draining) {
-        turn_away(hooks, exchange);
+        turn_away(hooks, exchange, "this receiver is ending");
         return;
     }
     if (!hook_checks_pass(&hooks->policy, exchange, &request, &problem)) {
         refuse(hooks, exchange, request.key, &problem);
         return;
     }
-    struct entry *entry = add(hooks);
+    size_t bytes = hook_bytes(&request);
+    if (!budget_take(hooks->shared.settings.budget, http_peer(exchange), bytes)) {
+        hooks_on_no_room(exchange, hooks);
+        return;
+    }
+    struct entry *entry = add(hooks, http_peer(exchange), bytes);
     entry->hook = hook_new(&hooks->shared, exchange, &request, on_over, entry);
     hook_start(entry->hook);
 }
@@ -135,8 +164,7 @@ void hooks_free(struct hooks *hooks)
     struct entry *entry = hooks->first, *next;
     for (; entry; entry = next) {
         next = entry->next;
-        hook_free(entry->hook);
-        free(entry);
+        entry_free(entry);
     }
     free(hooks);
 }

@@ -26,6 +26,8 @@ void hooks_free(struct hooks *hooks);
 
 /* For http_server_new(); arg is the struct hooks. */
 void hooks_on_request(struct http_exchange *exchange, void *arg);
+/* For http_limits: what is under way takes all the memory there is for it, or for this client. */
+void hooks_on_no_room(struct http_exchange *exchange, void *arg);
 
 int hooks_under_way(const struct hooks *hooks);
 

@@ -8,6 +8,7 @@
 #include "hooks.h"
 #include "registration.h"
 #include "secrets.h"
+#include "base/budget.h"
 #include "base/log.h"
 #include "base/xalloc.h"
 #include "net/http_server.h"
@@ -15,11 +16,13 @@
 
 #include <stdlib.h>
 
-#define HEADERS_MAX 16384 /* bytes */
+#define HEADERS_MAX      16384                /* bytes */
+#define CONNECTION_BYTES (HEADERS_MAX + 1024) /* that an open one takes, silent or not */
 
 struct receiver {
     struct service *service;
     struct http_server *server;
+    struct budget *budget; /* of what is under way */
     struct hooks *hooks;
     struct amqp_conn *broker;
     struct publisher *publisher;
@@ -88,6 +91,7 @@ static void before_render(void *arg)
 {
     const struct receiver *receiver = arg;
     metric_set(receiver->metrics.under_way, hooks_under_way(receiver->hooks));
+    metric_set(receiver->metrics.held_bytes, (double)budget_held(receiver->budget));
 }
 
 void receiver_reload(void *state)
@@ -101,6 +105,12 @@ void receiver_reload(void *state)
 }
 
 /* --- start and stop --- */
+
+/* Half of the memory is for connections, half for what they bring. */
+static size_t half_of_memory(const struct config *config)
+{
+    return (size_t)config->receiver_memory_mib << 19;
+}
 
 static bool connect_redis(struct receiver *receiver, char *error, size_t error_size)
 {
@@ -147,6 +157,7 @@ static void make_hooks(struct receiver *receiver)
                                      .publisher = receiver->publisher,
                                      .machines = receiver->machines,
                                      .metrics = &receiver->metrics,
+                                     .budget = receiver->budget,
                                      .answer_within_ms = config->receiver_answer_within_ms,
                                      .pending_max = config->receiver_pending_max,
                                      .lease_ms = config->receiver_lease_ms,
@@ -159,14 +170,26 @@ static void make_hooks(struct receiver *receiver)
     receiver->hooks = hooks_new(&settings, &policy, on_idle, receiver);
 }
 
+static unsigned connections_max(const struct config *config)
+{
+    size_t most = half_of_memory(config) / CONNECTION_BYTES;
+    if (most >= (size_t)config->receiver_connections)
+        return (unsigned)config->receiver_connections;
+    log_info("receiver.memory_mib allows less connections than receiver.connections",
+             LF_I("connections", (int64_t)most));
+    return (unsigned)most;
+}
+
 static bool listen_for_hooks(struct receiver *receiver, char *error, size_t error_size)
 {
     const struct config *config = receiver->service->config;
     struct http_limits limits = {.body_max = (size_t)config->receiver_body_max,
-                                 .connections_max = (unsigned)config->receiver_connections,
+                                 .connections_max = connections_max(config),
                                  .idle_s = (unsigned)config->receiver_idle_s,
                                  .request_s = (unsigned)config->receiver_request_s,
                                  .memory = HEADERS_MAX,
+                                 .budget = receiver->budget,
+                                 .on_no_room = hooks_on_no_room,
                                  .share_port = true};
     receiver->server = http_server_new(receiver->service->loop, config->receiver_hook_listen,
                                        &limits, hooks_on_request, receiver->hooks, error,
@@ -193,6 +216,7 @@ void *receiver_start(struct service *service)
     struct receiver *receiver = xcalloc(1, sizeof *receiver);
     char error[256] = "";
     receiver->service = service;
+    receiver->budget = budget_new(half_of_memory(service->config));
     receiver_metrics_register(&receiver->metrics, service->metrics);
     metrics_on_render(service->metrics, before_render, receiver);
     if (!start_all(receiver, error, sizeof error)) {
@@ -219,6 +243,7 @@ void receiver_stop(void *state)
     publisher_free(receiver->publisher);
     machines_free(receiver->machines);
     hooks_free(receiver->hooks);
+    budget_free(receiver->budget);
     secrets_clear(receiver->secrets);
     free(receiver);
 }

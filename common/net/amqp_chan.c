@@ -36,6 +36,7 @@ struct amqp_chan {
     uint64_t next_tag; /* of the next publish; never 0, which says that nothing was sent */
     struct call *first, **last;
     struct assembly assembly;
+    size_t body_most; /* 0: every body is kept */
 };
 
 struct amqp_chan *amqp_chan_open(struct amqp_conn *conn, const struct amqp_chan_events *events,
@@ -166,6 +167,20 @@ void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple)
     amqp_basic_ack_t ack = {.delivery_tag = delivery_tag, .multiple = multiple};
     if (!amqp_put_method(amqp_conn_output(chan->conn), chan->id, AMQP_BASIC_ACK_METHOD, &ack))
         amqp_conn_fail(chan->conn, "an ack does not fit into a frame");
+}
+
+void amqp_chan_reject(struct amqp_chan *chan, uint64_t delivery_tag)
+{
+    if (chan->closing)
+        return;
+    amqp_basic_reject_t reject = {.delivery_tag = delivery_tag, .requeue = 0};
+    if (!amqp_put_method(amqp_conn_output(chan->conn), chan->id, AMQP_BASIC_REJECT_METHOD, &reject))
+        amqp_conn_fail(chan->conn, "a reject does not fit into a frame");
+}
+
+void amqp_chan_bound_bodies(struct amqp_chan *chan, size_t most)
+{
+    chan->body_most = most;
 }
 
 struct amqp_conn *amqp_chan_conn(const struct amqp_chan *chan)
@@ -317,7 +332,8 @@ static void on_header(struct amqp_chan *chan, const amqp_frame_t *frame)
     }
     assembly->message.properties = frame->payload.properties.decoded;
     assembly->expected = (size_t)frame->payload.properties.body_size;
-    assembly->message.body = xmalloc(assembly->expected + 1);
+    if (!chan->body_most || assembly->expected <= chan->body_most)
+        assembly->message.body = xmalloc(assembly->expected + 1);
     assembly->stage = WANT_BODY;
     if (assembly->expected == 0)
         complete(chan);
@@ -331,7 +347,8 @@ static void on_body(struct amqp_chan *chan, const amqp_frame_t *frame)
         amqp_conn_fail(chan->conn, "a body frame out of place");
         return;
     }
-    memcpy(assembly->message.body + assembly->message.len, part.bytes, part.len);
+    if (assembly->message.body)
+        memcpy(assembly->message.body + assembly->message.len, part.bytes, part.len);
     assembly->message.len += part.len;
     if (assembly->message.len == assembly->expected)
         complete(chan);

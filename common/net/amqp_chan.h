@@ -66,6 +66,12 @@ void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *co
  */
 void amqp_chan_get(struct amqp_chan *chan, const char *queue, amqp_reply on_reply, void *arg);
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple);
+/* The broker dead-letters it, if the queue has where to. */
+void amqp_chan_reject(struct amqp_chan *chan, uint64_t delivery_tag);
+
+/* From now on a delivery whose body is longer comes without it, body NULL and len as announced: it
+ * is never whole in memory. 0, which is so at first: every body is kept. */
+void amqp_chan_bound_bodies(struct amqp_chan *chan, size_t most);
 
 struct amqp_conn *amqp_chan_conn(const struct amqp_chan *chan);
 

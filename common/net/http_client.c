@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #define BODY_ENOUGH (1u << 20) /* past this an answer is cut off: nobody reads it */
+#define TOO_LARGE   "the answer is larger than 1 MiB"
 
 struct transfer {
     struct http_client *client;
@@ -268,6 +269,13 @@ static enum http_end end_of(CURLcode code, curl_off_t ready_us)
     }
 }
 
+static const char *error_of(const struct transfer *transfer, CURLcode code)
+{
+    if (code == CURLE_OK)
+        return "";
+    return transfer->received > BODY_ENOUGH ? TOO_LARGE : curl_easy_strerror(code);
+}
+
 static void finish(struct transfer *transfer, CURLcode code)
 {
     long connects = 0, status = 0, header_bytes = 0;
@@ -282,7 +290,7 @@ static void finish(struct transfer *transfer, CURLcode code)
     struct http_result result = {
         .status = transfer->status_read ? status : 0,
         .end = end_of(code, ready_us),
-        .error = code == CURLE_OK ? "" : curl_easy_strerror(code),
+        .error = error_of(transfer, code),
         .reused = connects == 0,
         .nothing_read = header_bytes == 0 && transfer->received == 0,
         .retry_after_s = retry_after,
@@ -364,6 +372,14 @@ bool http_client_has_room(const struct http_client *client)
 int http_client_under_way(const struct http_client *client)
 {
     return client->under_way;
+}
+
+size_t http_client_held(const struct http_client *client)
+{
+    size_t bytes = 0;
+    for (const struct transfer *transfer = client->busy; transfer; transfer = transfer->next)
+        bytes += transfer->body_room;
+    return bytes;
 }
 
 char *http_escape(const char *text)

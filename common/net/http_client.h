@@ -72,6 +72,8 @@ bool http_client_start(struct http_client *client, const struct http_request *re
                        http_done done, void *arg);
 bool http_client_has_room(const struct http_client *client);
 int http_client_under_way(const struct http_client *client);
+/* Bytes kept of the answers under way. */
+size_t http_client_held(const struct http_client *client);
 
 /* text with everything but unreserved characters percent-encoded (RFC 3986). Caller frees. */
 char *http_escape(const char *text);

@@ -3,6 +3,7 @@
 #include "base/timer.h"
 #include "base/xalloc.h"
 #include "net/http_links.h"
+#include "net/http_peer.h"
 #include "net/listen.h"
 
 #include <event2/event.h>
@@ -28,7 +29,9 @@ struct http_exchange {
     struct MHD_Connection *connection;
     const char *method;
     char *path, *body;
-    size_t body_len, body_room;
+    size_t body_len, body_room, body_most;
+    char peer[HTTP_PEER_BYTES];
+    size_t taken; /* of the server's budget */
     bool too_large;
     enum progress progress;
     unsigned status;
@@ -84,6 +87,7 @@ static struct http_exchange *exchange_new(struct http_server *server,
     exchange->connection = connection;
     exchange->method = method;
     exchange->path = xstrdup(path);
+    http_peer_name(connection, exchange->peer);
     exchange->next = server->open;
     if (server->open)
         server->open->previous = exchange;
@@ -108,20 +112,24 @@ static void on_exchange_completed(void *arg, struct MHD_Connection *connection, 
         exchange->next->previous = exchange->previous;
     if (exchange->response)
         MHD_destroy_response(exchange->response);
+    if (exchange->taken)
+        budget_give_back(server->limits.budget, exchange->peer, exchange->taken);
     free(exchange->path);
     free(exchange->body);
     free(exchange);
     *state = NULL;
 }
 
+/* libmicrohttpd brings no more than was announced; what announces nothing grows to body_max. */
 static void keep_body(struct http_exchange *exchange, const char *data, size_t len)
 {
-    if (exchange->too_large || exchange->body_len + len > exchange->server->limits.body_max) {
+    if (exchange->too_large || exchange->body_len + len > exchange->body_most) {
         exchange->too_large = true;
         return;
     }
     if (exchange->body_len + len + 1 > exchange->body_room) {
-        exchange->body_room = (exchange->body_len + len + 1) * 2;
+        size_t room = (exchange->body_len + len + 1) * 2, most = exchange->body_most + 1;
+        exchange->body_room = room < most ? room : most;
         exchange->body = xrealloc(exchange->body, exchange->body_room);
     }
     memcpy(exchange->body + exchange->body_len, data, len);
@@ -146,11 +154,27 @@ static void refuse_large(struct http_exchange *exchange)
     http_reply(exchange, 413, "application/problem+json", body, (size_t)len, NULL);
 }
 
-/* What announces itself as too large is not even read. */
-static bool announces_too_much(const struct http_exchange *exchange)
+/* What announces itself as too large, or finds no room, is not even read. */
+static bool may_be_read(struct http_exchange *exchange)
 {
-    const char *text = http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
-    return text && strtoull(text, NULL, 10) > exchange->server->limits.body_max;
+    struct http_server *server = exchange->server;
+    const char *length = http_header(exchange, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    bool unknown = http_header(exchange, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL;
+    unsigned long long announced = length ? strtoull(length, NULL, 10) : 0;
+    if (!unknown && announced > server->limits.body_max) {
+        refuse_large(exchange);
+        return false;
+    }
+    exchange->body_most = unknown ? server->limits.body_max : (size_t)announced;
+    if (!server->limits.budget)
+        return true;
+    size_t bytes = sizeof *exchange + exchange->body_most + 1;
+    if (!budget_take(server->limits.budget, exchange->peer, bytes)) {
+        server->limits.on_no_room(exchange, server->arg);
+        return false;
+    }
+    exchange->taken = bytes;
+    return true;
 }
 
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, const char *url,
@@ -162,10 +186,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection, 
     struct http_exchange *exchange = *state;
     if (!exchange) {
         *state = exchange = exchange_new(server, connection, method, url);
-        if (!announces_too_much(exchange))
-            return MHD_YES;
-        refuse_large(exchange);
-        return give_answer(exchange);
+        return may_be_read(exchange) ? MHD_YES : give_answer(exchange);
     }
     if (*data_len > 0) {
         keep_body(exchange, data, *data_len);
@@ -322,6 +343,11 @@ const char *http_header(const struct http_exchange *exchange, const char *name)
 const char *http_query(const struct http_exchange *exchange, const char *name)
 {
     return MHD_lookup_connection_value(exchange->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *http_peer(const struct http_exchange *exchange)
+{
+    return exchange->peer;
 }
 
 int http_fd(const struct http_exchange *exchange)

@@ -13,6 +13,7 @@
 #ifndef MTC_HTTP_SERVER_H
 #define MTC_HTTP_SERVER_H
 
+#include "base/budget.h"
 #include "base/loop.h"
 
 #include <stdbool.h>
@@ -35,6 +36,14 @@ struct http_limits {
     unsigned request_s;
     /* Bytes for the headers of a connection; 0: 32 KiB. */
     size_t memory;
+    /*
+     * What requests take is taken from it, under the address of who sent them, from their headers
+     * until they are answered: the body they announce, or body_max if they don't say. NULL: there
+     * is no bound. Whoever finds no room there goes to on_no_room (with the server's arg), which
+     * answers; the body is not read, so the answer should close the connection.
+     */
+    struct budget *budget;
+    http_handler on_no_room;
     /* Several processes may listen on the address; the kernel spreads connections among them. */
     bool share_port;
 };
@@ -58,6 +67,9 @@ const char *http_path(const struct http_exchange *exchange);
 const char *http_body(const struct http_exchange *exchange, size_t *len);
 const char *http_header(const struct http_exchange *exchange, const char *name); /* or NULL */
 const char *http_query(const struct http_exchange *exchange, const char *name);  /* or NULL */
+/* The address of who sent it, without the port; of IPv6 the first 64 bits, which is what one
+ * customer of a provider has. "" if it has none. */
+const char *http_peer(const struct http_exchange *exchange);
 /* The connection's socket, or -1; for who wants to break the protocol on purpose. */
 int http_fd(const struct http_exchange *exchange);
 

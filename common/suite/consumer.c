@@ -105,6 +105,17 @@ static void bury(struct consumer *consumer, struct delivery *delivery, const cha
     dead_letter_send(consumer->letters, &letter, delivery->body, delivery->len, on_buried, burial);
 }
 
+/* The broker buries it: whoever would copy it had to hold it. */
+static void refuse_large(struct consumer *consumer, uint64_t tag, size_t len)
+{
+    struct delivery delivery = {.body = (char[]){""}, .tag = tag};
+    char reason[128];
+    snprintf(reason, sizeof reason, "a message of %zu bytes, and %zu are the most", len,
+             consumer->settings.body_max);
+    consumer->events.on_buried(&delivery, reason, consumer->arg);
+    amqp_chan_reject(consumer->chan, tag);
+}
+
 /* --- from the broker --- */
 
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
@@ -112,6 +123,10 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     struct consumer *consumer = arg;
     if (chan != consumer->chan) /* one that is being closed: the broker has it back */
         return;
+    if (!incoming->body) {
+        refuse_large(consumer, incoming->delivery_tag, incoming->len);
+        return;
+    }
     struct delivery *delivery = xcalloc(1, sizeof *delivery);
     delivery->tag = incoming->delivery_tag;
     delivery->body = incoming->body;
@@ -162,6 +177,7 @@ void consumer_start(struct consumer *consumer, struct amqp_conn *conn)
         amqp_conn_fail(conn, "no channel left");
         return;
     }
+    amqp_chan_bound_bodies(consumer->chan, consumer->settings.body_max);
     amqp_chan_consume(consumer->chan, consumer->settings.queue, consumer->settings.tag,
                       consumer->settings.prefetch, 0, NULL, NULL);
 }
@@ -202,6 +218,19 @@ const struct delivery *consumer_take(struct consumer *consumer)
         count++;
     }
     return consumer->applying;
+}
+
+static size_t bytes_of(const struct delivery *list)
+{
+    size_t bytes = 0;
+    for (; list; list = list->next)
+        bytes += sizeof *list + list->len;
+    return bytes;
+}
+
+size_t consumer_held(const struct consumer *consumer)
+{
+    return bytes_of(consumer->first) + bytes_of(consumer->applying) + bytes_of(consumer->buried);
 }
 
 bool consumer_is_applying(const struct consumer *consumer)

@@ -37,6 +37,8 @@ struct consumer_settings { /* strings are borrowed */
     const char *tag;       /* consumer tag, for management UIs */
     const char *kind;      /* header `kind` of its dead letters */
     uint16_t prefetch;     /* most messages held */
+    size_t body_max;       /* bytes; 0: any. A longer message is never whole in memory: the broker
+                            * is told to bury it, by the net of its queue */
     int batch_max;         /* most messages in a batch */
 };
 
@@ -72,6 +74,8 @@ void consumer_on_conn_down(struct consumer *consumer);
  * It belongs to the consumer, until one of the following says how it went.
  */
 const struct delivery *consumer_take(struct consumer *consumer);
+/* Bytes of the messages held. */
+size_t consumer_held(const struct consumer *consumer);
 bool consumer_is_applying(const struct consumer *consumer);
 
 /* The commit is done; each of the `culprits` positions (from 0, ascending) is buried with

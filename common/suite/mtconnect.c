@@ -108,6 +108,11 @@ int mtconnect_under_way(const struct mtconnect *mtconnect)
     return http_client_under_way(mtconnect->http);
 }
 
+size_t mtconnect_held(const struct mtconnect *mtconnect)
+{
+    return http_client_held(mtconnect->http);
+}
+
 /* --- the calls --- */
 
 static void add_header(struct http_request *request, int *count, const char *header)

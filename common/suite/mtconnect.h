@@ -52,6 +52,7 @@ void mtconnect_abort(struct mtconnect *mtconnect);
 
 bool mtconnect_has_room(const struct mtconnect *mtconnect);
 int mtconnect_under_way(const struct mtconnect *mtconnect);
+size_t mtconnect_held(const struct mtconnect *mtconnect); /* bytes of answers under way */
 
 /* --- the calls; each calls done once, never from inside the call; false: no room --- */
 

@@ -5,6 +5,7 @@
  * a dead letter; it is somebody's experiment or a name that drifted, and must not stop the others.
  */
 #include "intake.h"
+#include "shares.h"
 #include "base/log.h"
 #include "base/rfc3339.h"
 #include "base/xalloc.h"
@@ -179,7 +180,12 @@ void intake_on_conn_down(struct intake *intake)
     consumer_on_conn_down(intake->consumer);
 }
 
-struct intake *intake_new(const struct service *service, struct newest *newest,
+size_t intake_held(const struct intake *intake)
+{
+    return consumer_held(intake->consumer);
+}
+
+struct intake *intake_new(const struct service *service, uint16_t prefetch, struct newest *newest,
                           struct scheduler_metrics *metrics, const struct intake_events *events,
                           void *arg)
 {
@@ -191,7 +197,8 @@ struct intake *intake_new(const struct service *service, struct newest *newest,
         .queue = TOPOLOGY_CYCLE_TIMES,
         .tag = service->connection_name,
         .kind = "cycle-time",
-        .prefetch = (uint16_t)service->config->scheduler_prefetch,
+        .prefetch = prefetch,
+        .body_max = HOOK_MAX,
         .batch_max = BATCH_HOOKS_MAX,
     };
     struct intake *intake = xcalloc(1, sizeof *intake);

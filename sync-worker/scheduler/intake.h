@@ -22,8 +22,8 @@ struct intake_events {
     void (*on_doubt)(int machine_id, void *arg);
 };
 
-/* newest and metrics are borrowed. */
-struct intake *intake_new(const struct service *service, struct newest *newest,
+/* newest and metrics are borrowed; prefetch: most messages held. */
+struct intake *intake_new(const struct service *service, uint16_t prefetch, struct newest *newest,
                           struct scheduler_metrics *metrics, const struct intake_events *events,
                           void *arg);
 void intake_free(struct intake *intake); /* NULL is fine */
@@ -34,6 +34,8 @@ void intake_start(struct intake *intake, struct amqp_conn *conn);
 void intake_stop(struct intake *intake);
 /* The connection is lost, or about to be closed. */
 void intake_on_conn_down(struct intake *intake);
+
+size_t intake_held(const struct intake *intake); /* bytes of messages */
 
 /*
  * The batch to be applied next, for the caller to clear; count 0: there is nothing to do. Until one

@@ -10,6 +10,7 @@
 #include "intake.h"
 #include "pull.h"
 #include "schedule.h"
+#include "shares.h"
 #include "version.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -35,6 +36,7 @@ struct scheduler {
     struct schedule *schedule;
     struct intake *intake;
     struct newest newest;
+    struct shares shares;
     struct timer *once_limit;
     int64_t once_until_ms;
     bool once, broker_ready, draining;
@@ -224,9 +226,9 @@ static bool make_mtconnect(struct scheduler *scheduler, char *error, size_t erro
     const struct config *config = scheduler->service->config;
     struct loop *loop = scheduler->service->loop;
     struct mtconnect_settings settings = settings_mtconnect(config, "mtc-scheduler/" MTC_VERSION);
-    settings.connections = config->scheduler_connections;
+    settings.connections = scheduler->shares.pull_connections;
     scheduler->mtconnect = mtconnect_new(loop, &settings, error, error_size);
-    settings.connections = CONFIRM_CONNECTIONS;
+    settings.connections = scheduler->shares.confirm_connections;
     if (scheduler->mtconnect)
         scheduler->mtconnect_confirm = mtconnect_new(loop, &settings, error, error_size);
     return scheduler->mtconnect_confirm != NULL;
@@ -255,7 +257,27 @@ static void make_parts(struct scheduler *scheduler)
                                                 .metrics = metrics};
     scheduler->confirm = confirm_new(service, &confirm_parts, &confirm_events, scheduler);
     static const struct intake_events intake_events = {.on_arrived = on_work, .on_doubt = on_doubt};
-    scheduler->intake = intake_new(service, newest, metrics, &intake_events, scheduler);
+    scheduler->intake = intake_new(service, scheduler->shares.prefetch, newest, metrics,
+                                   &intake_events, scheduler);
+}
+
+static void before_render(void *arg)
+{
+    const struct scheduler *scheduler = arg;
+    size_t held = mtconnect_held(scheduler->mtconnect) +
+                  mtconnect_held(scheduler->mtconnect_confirm) + intake_held(scheduler->intake);
+    metric_set(scheduler->metrics.held_bytes, (double)held);
+}
+
+static void share_memory(struct scheduler *scheduler)
+{
+    const struct config *config = scheduler->service->config;
+    const struct shares shares = shares_of(config);
+    scheduler->shares = shares;
+    if (shares.pull_connections < config->scheduler_connections ||
+        shares.prefetch < config->scheduler_prefetch)
+        log_info("scheduler.memory_mib allows less at once than the other options",
+                 LF_I("connections", shares.pull_connections), LF_I("prefetch", shares.prefetch));
 }
 
 /* Nothing is called back before the loop runs. */
@@ -265,6 +287,7 @@ static bool make_all(struct scheduler *scheduler, char *error, size_t error_size
         !join_election(scheduler, error, error_size))
         return false;
     make_parts(scheduler);
+    metrics_on_render(scheduler->service->metrics, before_render, scheduler);
     return scheduler->once || connect_broker(scheduler, error, error_size);
 }
 
@@ -276,6 +299,7 @@ void *scheduler_start(struct service *service)
     scheduler->once = ((const struct scheduler_choices *)service->choices)->once;
     scheduler->once_limit = timer_new(service->loop, on_once_limit, scheduler);
     scheduler_metrics_register(&scheduler->metrics, service->metrics);
+    share_memory(scheduler);
     if (!make_all(scheduler, error, sizeof error)) {
         log_error("cannot start", LF_S("reason", error));
         scheduler_stop(scheduler);

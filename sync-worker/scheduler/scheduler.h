@@ -12,6 +12,7 @@
  *   intake.c        mtc.cycle-times: what web-hooks brought
  *   newest.c        what was seen of each machine, and in what order that was
  *   batch.c         observations on their way into PostgreSQL
+ *   shares.c        what of its memory is for what
  *   cycle_sql.c     the statements
  *
  * One session holds the advisory lock and does all the writing: who loses it can write no more.

@@ -314,7 +314,8 @@ def test_without_a_secret_it_does_not_start(stack):
 
 def test_others_are_served_while_some_are_slow(make_stack):
     """5,000 idle connections, slow ones, and ones that are gone without a word."""
-    stack = make_stack(receiver__connections=6000, receiver__request_s=2, receiver__idle_s=60)
+    stack = make_stack(receiver__connections=6000, receiver__memory_mib=256,
+                       receiver__request_s=2, receiver__idle_s=60)
     receiver = stack.receiver().wait_ready()
     crowd = [socket.create_connection(("127.0.0.1", stack.hook_port)) for _ in range(5000)]
     for n, link in enumerate(crowd[:300]):

@@ -20,6 +20,9 @@ struct amqp_chan {
     int published_count;
     uint64_t acked[FAKE_MAX];
     int acked_count;
+    uint64_t rejected[FAKE_MAX];
+    int rejected_count;
+    size_t body_most;
     char queue[64];
     bool closing, opened, closed;
     struct fake_call calls[FAKE_MAX];
@@ -78,6 +81,12 @@ int fake_acked(const struct amqp_chan *chan, const uint64_t **tags)
 {
     *tags = chan->acked;
     return chan->acked_count;
+}
+
+int fake_rejected(const struct amqp_chan *chan, const uint64_t **tags)
+{
+    *tags = chan->rejected;
+    return chan->rejected_count;
 }
 
 const char *fake_consumed(const struct amqp_chan *chan)
@@ -144,6 +153,15 @@ void fake_deliver_with(struct amqp_chan *chan, uint64_t tag, amqp_basic_properti
         .delivery_tag = tag, .properties = properties, .body = xstrdup(body), .len = strlen(body)};
     chan->events.on_delivery(chan, &incoming, chan->arg);
     free(incoming.body);
+}
+
+void fake_deliver_large(struct amqp_chan *chan, uint64_t tag, size_t len)
+{
+    amqp_basic_properties_t properties = {._flags = 0};
+    struct amqp_incoming incoming = {.delivery_tag = tag, .properties = &properties, .len = len};
+    if (!chan->body_most || len <= chan->body_most)
+        abort(); /* the test is wrong */
+    chan->events.on_delivery(chan, &incoming, chan->arg);
 }
 
 void fake_cancel(struct amqp_chan *chan)
@@ -278,6 +296,17 @@ void amqp_chan_consume(struct amqp_chan *chan, const char *queue, const char *co
     (void)on_reply;
     (void)arg;
     snprintf(chan->queue, sizeof chan->queue, "%s", queue);
+}
+
+void amqp_chan_reject(struct amqp_chan *chan, uint64_t delivery_tag)
+{
+    if (chan->rejected_count < FAKE_MAX)
+        chan->rejected[chan->rejected_count++] = delivery_tag;
+}
+
+void amqp_chan_bound_bodies(struct amqp_chan *chan, size_t most)
+{
+    chan->body_most = most;
 }
 
 void amqp_chan_ack(struct amqp_chan *chan, uint64_t delivery_tag, bool multiple)

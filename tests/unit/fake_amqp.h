@@ -29,6 +29,7 @@ struct amqp_chan *fake_conn_channel(struct amqp_conn *conn, int n);
 /* What was done on a channel. */
 int fake_published(const struct amqp_chan *chan, const struct fake_message **messages);
 int fake_acked(const struct amqp_chan *chan, const uint64_t **tags);
+int fake_rejected(const struct amqp_chan *chan, const uint64_t **tags);
 const char *fake_consumed(const struct amqp_chan *chan); /* the queue, or "" */
 /* Calls about exchanges, in their order: "delete a, declare b, bind b to c, ". */
 const char *fake_exchange_calls(const struct amqp_chan *chan);
@@ -40,6 +41,8 @@ void fake_confirm(struct amqp_chan *chan, uint64_t tag, bool multiple, bool ack)
 void fake_deliver(struct amqp_chan *chan, uint64_t tag, const char *body);
 void fake_deliver_with(struct amqp_chan *chan, uint64_t tag, amqp_basic_properties_t *properties,
                        const char *body);
+/* One past amqp_chan_bound_bodies(): it comes without its body. */
+void fake_deliver_large(struct amqp_chan *chan, uint64_t tag, size_t len);
 void fake_cancel(struct amqp_chan *chan);
 void fake_return(struct amqp_chan *chan, int code, const char *text);
 void fake_close(struct amqp_chan *chan, int code, const char *text);

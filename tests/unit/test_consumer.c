@@ -42,8 +42,12 @@ static void on_buried(const struct delivery *delivery, const char *reason, void 
 
 static int set_up(void **state)
 {
-    static const struct consumer_settings settings = {
-        .queue = "mtc.outcomes", .tag = "test", .kind = "outcomes", .prefetch = 10, .batch_max = 3};
+    static const struct consumer_settings settings = {.queue = "mtc.outcomes",
+                                                      .tag = "test",
+                                                      .kind = "outcomes",
+                                                      .prefetch = 10,
+                                                      .batch_max = 3,
+                                                      .body_max = 100};
     static const struct consumer_events events = {.on_arrived = on_arrived,
                                                   .check = check,
                                                   .is_obsolete = is_obsolete,
@@ -112,6 +116,37 @@ static void nothing_is_acked_before_it_is_applied(void **state)
     consumer_applied(fixture->consumer, NULL, 0, NULL);
     expect_acked(fixture, "1 2 ");
     assert_null(consumer_take(fixture->consumer));
+}
+
+static void what_is_too_large_is_the_brokers_to_bury(void **state)
+{
+    struct fixture *fixture = *state;
+    const uint64_t *tags;
+    deliver(fixture, 1, "a");
+    fake_deliver_large(source(fixture), 2, 101);
+    deliver(fixture, 3, "b");
+    assert_string_equal(fixture->buried, "=a message of 101 bytes, and 100 are the most ");
+    assert_int_equal(fake_rejected(source(fixture), &tags), 1);
+    assert_int_equal((int)tags[0], 2);
+    expect_batch(fixture, "a b ");
+    consumer_applied(fixture->consumer, NULL, 0, NULL);
+    expect_acked(fixture, "1 3 ");
+}
+
+static void what_is_held_is_counted(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(consumer_held(fixture->consumer), 0);
+    deliver(fixture, 1, "abc");
+    deliver(fixture, 2, "no JSON"); /* held until its copy is confirmed */
+    size_t two = 2 * sizeof(struct delivery) + strlen("abc") + strlen("no JSON");
+    assert_int_equal(consumer_held(fixture->consumer), two);
+    expect_batch(fixture, "abc ");
+    assert_int_equal(consumer_held(fixture->consumer), two);
+    consumer_applied(fixture->consumer, NULL, 0, NULL);
+    assert_int_equal(consumer_held(fixture->consumer), sizeof(struct delivery) + strlen("no JSON"));
+    consumer_stop(fixture->consumer);
+    assert_int_equal(consumer_held(fixture->consumer), 0);
 }
 
 static void a_batch_is_bounded_and_keeps_the_order(void **state)
@@ -228,6 +263,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(nothing_is_acked_before_it_is_applied),
+        TEST(what_is_too_large_is_the_brokers_to_bury),
+        TEST(what_is_held_is_counted),
         TEST(a_batch_is_bounded_and_keeps_the_order),
         TEST(an_uncertain_batch_is_told_again),
         TEST(the_culprit_is_found_and_buried_alone),
