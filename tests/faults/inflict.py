@@ -35,6 +35,7 @@ SIM_RULES = {
 }
 
 LARGE = 1_500_000  # bytes
+MEET_S = 60  # what nobody has met goes on for so much longer
 
 
 def tree(pid):
@@ -105,6 +106,15 @@ class Inflictor:
                 self.errors.append(f"{fault}: {error!r}")
             self.done.append(Inflicted(fault, begun, time.time(), felt))
             self.say(f"{fault}" if felt else f"{fault}: nobody met it")
+
+    def last(self, fault, is_met):
+        """For as long as the fault is to last, and until somebody has met it: another fault may
+        hold up all that could. False if nobody did."""
+        time.sleep(fault.seconds)
+        try:
+            return wait_for(is_met, MEET_S, "somebody meets it", pause=0.2)
+        except TimeoutError:
+            return False
 
     def join(self):
         for thread in self.threads:
@@ -242,10 +252,10 @@ class Inflictor:
         before = sum(link.late for link in links)
         for link in links:
             link.answer_delay = float(fault.detail.split()[0])
-        time.sleep(fault.seconds)
+        met = self.last(fault, lambda: sum(link.late for link in links) > before)
         for link in links:
             link.answer_delay = 0.0
-        return sum(link.late for link in links) > before
+        return met
 
     # --- queues ---
 
@@ -268,10 +278,10 @@ class Inflictor:
 
     def answers(self, fault, *rules):
         self.plant.sim.faults(*POISON, *rules)
-        time.sleep(fault.seconds)
-        hits = [rule["hits"] for rule in self.plant.sim.stats()["faults"][len(POISON):]]
+        met = self.last(fault, lambda: any(
+            rule["hits"] for rule in self.plant.sim.stats()["faults"][len(POISON):]))
         self.plant.sim.faults(*POISON)
-        return sum(hits) > 0
+        return met
 
     def answers_any_status(self, fault):
         return self.answers(fault, rule_of(*fault.detail.split(" ", 1)))
@@ -287,9 +297,9 @@ class Inflictor:
     def large_bodies(self, fault):
         before = self.shop.large
         self.shop.pad = LARGE
-        time.sleep(fault.seconds)
+        met = self.last(fault, lambda: self.shop.large > before)
         self.shop.pad = 0
-        return self.shop.large > before
+        return met
 
     def down(self, fault):
         self.plant.sim.call("POST", "/down")
