@@ -41,10 +41,14 @@ class Writer(threading.Thread):
         begun, n = time.monotonic(), 0
         try:
             while not self.stopping.is_set():
+                if self.shop.held.issuperset(self.machines):
+                    self.stopping.wait(0.05)
+                    continue
                 with self.writing:
                     self.step(n)
                 n += 1
-                # The pace of the shop; what an outage of PostgreSQL held up is made good after it.
+                # The pace of the shop; what PostgreSQL, or who holds all machines, held up is made
+                # good after it.
                 self.stopping.wait(max(0, begun + n / self.rate - time.monotonic()))
         except Exception as error:  # the campaign looks at it
             self.error = error
