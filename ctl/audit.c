@@ -6,11 +6,15 @@
  * "published" must be in a partition, in a sender's hands, or its outcome on its way; one that is
  * "dead" must lie in mtc.dead, unless an operator has dropped it. Every event that does not fit is
  * named.
+ *
+ * Which of the published ones are there, a round of markers tells (rounds.h). Where one does not
+ * come out (no sender, no relay, a long backlog) they are held against the counts of the broker.
  */
 #include "ctl.h"
 #include "management.h"
 #include "output.h"
 #include "programs.h"
+#include "rounds.h"
 #include "base/clock.h"
 #include "base/xalloc.h"
 #include "suite/topology.h"
@@ -32,7 +36,8 @@ struct known {
 struct audit {
     struct ctl ctl;
     long long committed, waiting, published, delivered, dead, dropped;
-    long long in_partitions, in_hands, outcomes;
+    long long in_partitions, in_hands, outcomes, deaths;
+    struct rounds rounds;
     json_t *problems;
 };
 
@@ -103,16 +108,27 @@ static bool count_broker(struct audit *audit)
     audit->outcomes = count.ready;
     if (!amqp_plain_count(audit->ctl.broker, TOPOLOGY_DEATHS, &count))
         return false;
-    audit->outcomes += count.ready;
+    audit->deaths = count.ready;
     return true;
 }
 
-/* More are published than the broker has. Nobody knows which it lacks: the oldest are named. */
+/* Published ones that the broker can't have. Markers count as events there; batches of outcomes may
+ * be full. */
+static long long count_lost(const struct audit *audit)
+{
+    long long markers = audit->rounds.on_their_way < audit->in_partitions
+                            ? audit->rounds.on_their_way
+                            : audit->in_partitions;
+    long long events = audit->in_partitions - markers + audit->in_hands;
+    return audit->published - events - audit->deaths -
+           audit->outcomes * audit->ctl.config->sender_outcome_batch;
+}
+
+/* Nobody knows which it lacks: the oldest are named. */
 static bool name_lost(struct audit *audit)
 {
     char limit[24];
-    snprintf(limit, sizeof limit, "%lld",
-             audit->published - audit->in_partitions - audit->in_hands);
+    snprintf(limit, sizeof limit, "%lld", count_lost(audit));
     const char *values[] = {limit};
     PGresult *result = ctl_query(&audit->ctl,
                                  "SELECT event_id"
@@ -192,11 +208,6 @@ static bool compare_dead(struct audit *audit)
     return ok;
 }
 
-static bool fits(const struct audit *audit)
-{
-    return audit->outcomes > 0 || audit->published <= audit->in_partitions + audit->in_hands;
-}
-
 /* Looks several times while things move: what is lost stays lost. */
 static bool look(struct audit *audit)
 {
@@ -205,10 +216,41 @@ static bool look(struct audit *audit)
             clock_sleep_ms(LOOK_AGAIN_MS);
         if (!count_ledger(audit) || !count_broker(audit))
             return false;
-        if (fits(audit))
+        if (count_lost(audit) <= 0)
             return true;
     }
     return name_lost(audit);
+}
+
+/* Likewise: an outcome may be on its way. */
+static bool look_for_missing(struct audit *audit)
+{
+    PGresult *missing = NULL;
+    for (int n = 0; n < LOOKS; n++) {
+        if (n > 0)
+            clock_sleep_ms(LOOK_AGAIN_MS);
+        PQclear(missing);
+        missing = rounds_missing(&audit->ctl);
+        if (!missing)
+            return false;
+        if (PQntuples(missing) == 0)
+            break;
+    }
+    for (int row = 0; row < PQntuples(missing); row++)
+        problem(audit, PQgetvalue(missing, row, 0),
+                "published, but in no partition and in no sender's hands, and nothing came of it");
+    PQclear(missing);
+    return true;
+}
+
+static bool look_at_published(struct audit *audit)
+{
+    if (!rounds_run(&audit->ctl, &audit->rounds) || !look_for_missing(audit))
+        return false;
+    if (audit->rounds.partitions && !audit->rounds.open)
+        return count_ledger(audit) && count_broker(audit);
+    return json_array_size(audit->problems) ? count_ledger(audit) && count_broker(audit)
+                                            : look(audit);
 }
 
 static void print_all(const struct audit *audit)
@@ -219,6 +261,10 @@ static void print_all(const struct audit *audit)
            audit->dropped);
     printf("broker: %lld in the partitions, %lld in senders' hands, %lld batches of outcomes\n",
            audit->in_partitions, audit->in_hands, audit->outcomes);
+    if (audit->rounds.open || !audit->rounds.partitions)
+        printf("no marker came out of %d partitions: published events are held against counts\n",
+               audit->rounds.partitions ? audit->rounds.open
+                                        : (int)audit->ctl.config->topology_partitions);
     size_t i;
     json_t *told;
     json_array_foreach (audit->problems, i, told) {
@@ -240,7 +286,8 @@ static json_t *as_json(const struct audit *audit)
     json_object_set_new(json, "dropped", json_integer(audit->dropped));
     json_object_set_new(json, "in_partitions", json_integer(audit->in_partitions));
     json_object_set_new(json, "in_hands", json_integer(audit->in_hands));
-    json_object_set_new(json, "outcome_batches", json_integer(audit->outcomes));
+    json_object_set_new(json, "outcome_batches", json_integer(audit->outcomes + audit->deaths));
+    json_object_set_new(json, "partitions_unanswered", json_integer(audit->rounds.open));
     json_object_set(json, "problems", audit->problems);
     return json;
 }
@@ -260,7 +307,8 @@ int audit_main(const struct config *config, int argc, char **argv)
     if (optind < argc)
         return ctl_usage(help, stderr);
     audit.problems = json_array();
-    bool ok = ctl_pg(&audit.ctl) && ctl_broker(&audit.ctl) && look(&audit) && compare_dead(&audit);
+    bool ok = ctl_pg(&audit.ctl) && ctl_broker(&audit.ctl) && look_at_published(&audit) &&
+              compare_dead(&audit);
     if (!*audit.ctl.error && audit.ctl.broker)
         ctl_broker_did(&audit.ctl, ok);
     ctl_close(&audit.ctl);

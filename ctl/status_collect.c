@@ -45,7 +45,9 @@ static const char events_sql[] =
     "       count(*) FILTER (WHERE outcome = 'delivered') AS delivered,"
     "       count(*) FILTER (WHERE outcome = 'dead') AS dead,"
     "       count(*) FILTER (WHERE created_at > clock_timestamp() - interval '1 minute')"
-    "         AS last_minute"
+    "         AS last_minute,"
+    "       mtc.count_missing() AS missing,"
+    "       count(*) FILTER (WHERE note = 'lost by the broker; published again') AS lost"
     "  FROM mtc.outbox";
 
 static const char cycle_run_sql[] =

@@ -27,6 +27,9 @@ static void print_events(const json_t *events)
            number(events, "published"), number(events, "oldest_published_s"));
     printf("delivered %lld   dead %lld   last minute %lld\n", number(events, "delivered"),
            number(events, "dead"), number(events, "last_minute"));
+    if (number(events, "missing") || number(events, "lost"))
+        printf("            MISSING in the broker %lld   lost by it and published again %lld\n",
+               number(events, "missing"), number(events, "lost"));
 }
 
 static void print_postgres(const json_t *status)

@@ -6,11 +6,14 @@
  * and no more: its letter is among the dead letters already.
  */
 #include "ledger.h"
+#include "answers.h"
 #include "deaths.h"
 #include "base/log.h"
+#include "base/timer.h"
 #include "base/xalloc.h"
 #include "net/pg_session.h"
 #include "suite/consumer.h"
+#include "suite/marker.h"
 #include "suite/settings.h"
 #include "suite/topology.h"
 
@@ -20,16 +23,60 @@
 
 #define JOIN_MAX 32 /* batches applied in one statement */
 
+#define NOTE_ANSWER 0 /* of a delivery from mtc.outcomes: it is the answer to a marker */
+
 struct ledger {
     const struct producer_metrics *metrics;
     struct pg_session *pg;
+    struct amqp_conn *conn; /* NULL: down */
+    bool consuming;         /* on it */
+    struct timer *patience; /* runs out: what is in hand goes back */
+    int64_t patience_ms;
+    struct answers *answers;
+    bool was_answer; /* the last statement was of these: they and batches take turns */
     struct consumer *outcomes, *deaths;
-    struct consumer *applying; /* the one of them whose batch was given to PostgreSQL last */
-    char *body;                /* of the message being applied, if it is alone; owned */
-    char reason[512];          /* why it was refused */
+    struct consumer *applying;    /* the one of them whose batch was given to PostgreSQL last */
+    const struct delivery *batch; /* of it, while it is applying */
+    char *body;                   /* of the message being applied, if it is alone; owned */
+    char reason[512];             /* why it was refused */
 };
 
 static void pump(struct ledger *ledger);
+
+/* --- in hand, or with the broker --- */
+
+/*
+ * Nobody else can apply what this process has in hand, and the reconciler counts on its not being
+ * there for long (answers.c). So what can't be applied goes back, for another producer.
+ */
+static void give_back(struct ledger *ledger)
+{
+    timer_cancel(ledger->patience);
+    if (!ledger->consuming)
+        return;
+    ledger->consuming = false;
+    ledger->batch = NULL;
+    consumer_stop(ledger->outcomes);
+    consumer_stop(ledger->deaths);
+}
+
+static void take_on(struct ledger *ledger)
+{
+    if (ledger->consuming || !ledger->conn || !pg_session_is_up(ledger->pg))
+        return;
+    ledger->consuming = true;
+    consumer_start(ledger->outcomes, ledger->conn);
+    consumer_start(ledger->deaths, ledger->conn);
+}
+
+static void on_patience_over(void *arg)
+{
+    struct ledger *ledger = arg;
+    log_warn("PostgreSQL does not answer; outcomes go back to the broker");
+    give_back(ledger);
+}
+
+/* --- batches --- */
 
 static void refused(struct ledger *ledger)
 {
@@ -66,6 +113,17 @@ static void salvage(struct ledger *ledger, const char *reason)
                      ledger);
 }
 
+/* Those of the batch: the outcomes that were ahead of them are applied. */
+static void take_answers(struct ledger *ledger)
+{
+    if (ledger->applying != ledger->outcomes)
+        return;
+    for (const struct delivery *batch = ledger->batch; batch; batch = batch->next) {
+        if (batch->note[NOTE_ANSWER])
+            answers_add(ledger->answers, batch->body, batch->len);
+    }
+}
+
 static void on_applied(const PGresult *rows, const struct pg_error *error, void *arg)
 {
     struct ledger *ledger = arg;
@@ -81,10 +139,12 @@ static void on_applied(const PGresult *rows, const struct pg_error *error, void 
     if (!error)
         metric_add(ledger->metrics->outcomes, strtod(PQgetvalue(rows, 0, 0), NULL));
     if (consumer_is_applying(ledger->applying)) { /* not if the broker was lost meanwhile */
-        if (is_data)
+        if (is_data) {
             consumer_refused(ledger->applying, error->text);
-        else
+        } else {
+            take_answers(ledger);
             consumer_applied(ledger->applying, NULL, 0, NULL);
+        }
     }
     pump(ledger);
 }
@@ -139,9 +199,19 @@ static void pump(struct ledger *ledger)
 {
     if (!pg_session_is_idle(ledger->pg))
         return;
-    const struct delivery *batches = take(ledger);
-    if (!batches)
+    take_on(ledger);
+    timer_in(ledger->patience, ledger->patience_ms);
+    ledger->was_answer = !ledger->was_answer && answers_run(ledger->answers, ledger->pg);
+    if (ledger->was_answer)
         return;
+    const struct delivery *batches = take(ledger);
+    if (!batches) {
+        ledger->was_answer = answers_run(ledger->answers, ledger->pg);
+        if (!ledger->was_answer)
+            timer_cancel(ledger->patience);
+        return;
+    }
+    ledger->batch = batches;
     char *joined = join(batches);
     const char *values[] = {joined};
     pg_session_query(ledger->pg, "SELECT mtc.apply_outcomes($1)", 1, values, on_applied, ledger);
@@ -161,8 +231,8 @@ static void on_arrived(void *arg)
 static const char *check(struct delivery *batch, const amqp_basic_properties_t *properties,
                          void *arg)
 {
-    (void)properties;
     (void)arg;
+    batch->note[NOTE_ANSWER] = marker_is_answer(properties);
     return strlen(batch->body) == batch->len ? NULL : "no JSON: there is a NUL inside";
 }
 
@@ -191,12 +261,16 @@ static bool is_of_no_row(const struct delivery *letter, void *arg)
 
 void ledger_start(struct ledger *ledger, struct amqp_conn *conn)
 {
-    consumer_start(ledger->outcomes, conn);
-    consumer_start(ledger->deaths, conn);
+    ledger->conn = conn;
+    if (pg_session_is_idle(ledger->pg)) /* else when it answers: it may hang */
+        take_on(ledger);
 }
 
 void ledger_on_conn_down(struct ledger *ledger)
 {
+    ledger->conn = NULL;
+    ledger->consuming = false;
+    ledger->batch = NULL;
     consumer_on_conn_down(ledger->outcomes);
     consumer_on_conn_down(ledger->deaths);
 }
@@ -210,11 +284,11 @@ static void on_pg_up(void *arg)
 
 static void on_pg_down(const char *reason, void *arg)
 {
-    const struct ledger *ledger = arg;
+    struct ledger *ledger = arg;
     (void)reason;
     /* Committed or not: what was under way is told again. */
-    consumer_uncertain(ledger->outcomes);
-    consumer_uncertain(ledger->deaths);
+    answers_forget(ledger->answers);
+    give_back(ledger);
 }
 
 bool ledger_is_connected(const struct ledger *ledger)
@@ -256,6 +330,9 @@ struct ledger *ledger_new(const struct service *service, const struct producer_m
     static const struct pg_session_events events = {.on_up = on_pg_up, .on_down = on_pg_down};
     struct ledger *ledger = xcalloc(1, sizeof *ledger);
     ledger->metrics = metrics;
+    ledger->patience = timer_new(service->loop, on_patience_over, ledger);
+    ledger->patience_ms = service->config->amqp_heartbeat_s * 2000;
+    ledger->answers = answers_new(service->config, metrics, on_pg_up, ledger);
     make_consumers(ledger, service);
     /* The broker forgets what is acked: this commit must be on disk. */
     struct pg_session_settings settings = settings_pg(service->config, service->connection_name,
@@ -276,6 +353,8 @@ void ledger_free(struct ledger *ledger)
     pg_session_free(ledger->pg);
     consumer_free(ledger->outcomes);
     consumer_free(ledger->deaths);
+    answers_free(ledger->answers);
+    timer_free(ledger->patience);
     free(ledger->body);
     free(ledger);
 }

@@ -19,7 +19,8 @@ enum {
     COL_ERROR,
     COL_OCCURRED,
     COL_CREATED,
-    COL_AGAIN
+    COL_AGAIN,
+    COL_LOST
 };
 
 static const char *text(const PGresult *rows, int row, int column)
@@ -51,6 +52,11 @@ const char *outbox_row_machine(const PGresult *rows, int row)
 bool outbox_row_is_unformed(const PGresult *rows, int row)
 {
     return text(rows, row, COL_ERROR) != NULL;
+}
+
+bool outbox_row_was_lost(const PGresult *rows, int row)
+{
+    return *PQgetvalue(rows, row, COL_LOST) == 't';
 }
 
 size_t outbox_row_bytes(const PGresult *rows, int row)

@@ -14,6 +14,7 @@ int64_t outbox_row_id(const PGresult *rows, int row);
 int64_t outbox_row_created_us(const PGresult *rows, int row);  /* 0: unknown */
 const char *outbox_row_machine(const PGresult *rows, int row); /* "": none */
 bool outbox_row_is_unformed(const PGresult *rows, int row);    /* its event is */
+bool outbox_row_was_lost(const PGresult *rows, int row);       /* by the broker */
 size_t outbox_row_bytes(const PGresult *rows, int row);        /* as mtc.row_bytes() says */
 
 struct outbox_route {

@@ -3,6 +3,7 @@
 #include "fence.h"
 #include "housekeeping.h"
 #include "pace.h"
+#include "reconcile.h"
 #include "transit.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define BUSY_POLL_MS    10   /* the poll is due, but the broker takes nothing */
 #define WATCH_MS        1000 /* between looks whether the broker confirms anything */
@@ -25,6 +27,7 @@ struct relay {
     struct fence *fence;
     struct transit *transit;
     struct housekeeping *housekeeping;
+    struct reconcile *reconcile;
     struct pace pace;
     struct timer *timer, *watch;
     bool active;             /* elected, and taken over */
@@ -69,12 +72,14 @@ static void step(struct relay *relay, int max_rows, int64_t now)
     transit_step(relay->transit, max_rows);
 }
 
-/* Until the first to be due of poll, mark and sweep; a tick waits for one of them. */
+/* Until the first to be due of poll, mark, sweep and markers; a tick waits for one of them. */
 static void wait_for_next(struct relay *relay, int64_t poll_at, int64_t mark_at, int64_t now)
 {
     int64_t sweep_at = housekeeping_sweep_at(relay->housekeeping);
+    int64_t markers_at = reconcile_due_at(relay->reconcile);
     int64_t next = mark_at < poll_at ? mark_at : poll_at;
     next = sweep_at < next ? sweep_at : next;
+    next = markers_at < next ? markers_at : next;
     timer_in(relay->timer, next > now ? next - now : BUSY_POLL_MS);
 }
 
@@ -88,6 +93,13 @@ static void end_drain(struct relay *relay)
     relay->active = false;
     timer_cancel(relay->timer);
     on_drained(relay->drained_arg);
+}
+
+/* What may wait: true if a statement of it was due, and is under way. */
+static bool act_in_leisure(struct relay *relay, int64_t now)
+{
+    return housekeeping_run(relay->housekeeping, relay->pace.awake, now) ||
+           reconcile_run(relay->reconcile, now);
 }
 
 /* Sends the one statement that comes next, or waits. */
@@ -109,7 +121,7 @@ static void act(struct relay *relay)
         end_drain(relay);
     else if (!relay->draining && pace_switch(&relay->pace, now))
         tell_emit(relay);
-    else if (relay->draining || !housekeeping_run(relay->housekeeping, relay->pace.awake, now))
+    else if (relay->draining || !act_in_leisure(relay, now))
         wait_for_next(relay, poll_at, mark_at, now);
 }
 
@@ -149,6 +161,7 @@ static void on_term_open(struct publisher *publisher, const char *exchange, void
 {
     struct relay *relay = arg;
     transit_on_publisher_ready(relay->transit, publisher, exchange);
+    reconcile_on_open(relay->reconcile, publisher, exchange);
     pace_want_read(&relay->pace);
 }
 
@@ -230,6 +243,7 @@ static void on_lost(bool was_active, const char *reason, void *arg)
     relay->active = false;
     metric_set(relay->metrics->active, 0);
     fence_on_session_lost(relay->fence);
+    reconcile_on_lost(relay->reconcile);
     transit_forget(relay->transit);
     timer_cancel(relay->timer);
     timer_cancel(relay->ask_again);
@@ -238,9 +252,11 @@ static void on_lost(bool was_active, const char *reason, void *arg)
 
 static void on_notify(const char *channel, const char *payload, void *arg)
 {
+    struct relay *relay = arg;
     (void)channel;
-    (void)payload;
-    relay_wake(arg);
+    if (strcmp(payload, "round") == 0)
+        reconcile_on_asked(relay->reconcile);
+    relay_wake(relay);
 }
 
 /* --- what the broker tells --- */
@@ -261,6 +277,7 @@ void relay_on_publisher_ready(struct relay *relay, struct publisher *publisher)
 void relay_on_publisher_lost(struct relay *relay)
 {
     fence_on_publisher_lost(relay->fence);
+    reconcile_on_lost(relay->reconcile);
     transit_on_publisher_lost(relay->transit);
     relay_wake(relay); /* what was unconfirmed is to be read again */
 }
@@ -329,6 +346,11 @@ struct relay *relay_new(const struct service *service, const struct producer_met
     timer_soon(relay->watch);
     relay->housekeeping = housekeeping_new(relay->election, relay->config->producer_retention_s,
                                            &events, relay);
+    struct reconcile_settings settings = {.election = relay->election,
+                                          .metrics = metrics,
+                                          .period_s = relay->config->producer_reconcile_s,
+                                          .partitions = (int)relay->config->topology_partitions};
+    relay->reconcile = reconcile_new(&settings, on_due, relay);
     return relay;
 }
 
@@ -338,6 +360,7 @@ void relay_free(struct relay *relay)
         return;
     election_free(relay->election);
     housekeeping_free(relay->housekeeping);
+    reconcile_free(relay->reconcile);
     fence_free(relay->fence);
     transit_free(relay->transit);
     timer_free(relay->timer);

@@ -16,6 +16,12 @@
 #define MARK_DELAY_MS 20      /* a confirm waits this long for company before its row is marked */
 #define UNSENT_MAX    4194304 /* bytes on their way to the broker past which nothing is read */
 
+/* What the broker had lost (reconcile.h) may have been delivered all the same. */
+static const char step_sql[] = "SELECT s.*, u.id IS NOT NULL"
+                               "  FROM mtc.relay_step($1, $2, $3, $4, $5) s"
+                               "       LEFT JOIN mtc.unsettled u ON u.id = s.id AND u.lost"
+                               " ORDER BY s.id";
+
 struct transit {
     struct election *election;
     const struct config *config;
@@ -61,7 +67,7 @@ static bool publish_row(struct transit *transit, const PGresult *rows, int row, 
     flight.share.bytes = outbox_row_bytes(rows, row);
     if (!quota_take(transit->quota, &flight.share, outbox_row_machine(rows, row), home, now))
         return false;
-    bool repeat = repeats_has(&transit->repeats, id);
+    bool repeat = repeats_has(&transit->repeats, id) || outbox_row_was_lost(rows, row);
     flight.tag = outbox_row_publish(rows, row, &transit->route, repeat);
     flights_add(&transit->flights, &flight);
     silence_on_published(&transit->silence, flight.share.bytes);
@@ -191,8 +197,7 @@ void transit_step(struct transit *transit, int max_rows)
     snprintf(bytes, sizeof bytes, "%zu", transit->asked.bytes ? transit->asked.bytes : 1);
     const char *values[] = {confirmed, in_flight, limit, bytes, held};
     metric_add(transit->metrics->reads, max_rows > 0);
-    election_query(transit->election, "SELECT * FROM mtc.relay_step($1, $2, $3, $4, $5)", 5, values,
-                   on_step, transit);
+    election_query(transit->election, step_sql, 5, values, on_step, transit);
     free(confirmed);
     free(in_flight);
     free(held);

@@ -9,7 +9,7 @@ GRANT EXECUTE ON FUNCTION mtc.emit(text, text, text, json, uuid, timestamptz, te
 
 -- mtcctl doctor is to tell a role without rights what it may not do; see functions/health.sql.
 GRANT EXECUTE ON FUNCTION mtc.health(), mtc.adapter_health(),
-    mtc.trigger_health(text, text, text[]) TO PUBLIC;
+    mtc.trigger_health(text, text, text[]), mtc.count_missing() TO PUBLIC;
 
 -- A function that came later, and serves whoever may call an older one, may be called by the same
 -- roles: or an upgrade would stop a site whose programs have a role of their own.
@@ -32,10 +32,26 @@ BEGIN
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.term_begun(bigint)'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.oldest_waiting()'),
                    ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.ascii(text)'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.reconcile_due(interval)'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)', 'mtc.note_unsettled(bigint)'),
+                   ('mtc.relay_step(bigint[], bigint[], integer)',
+                    'mtc.send_markers(integer, boolean, bigint)'),
+                   ('mtc.apply_outcomes(jsonb)', 'mtc.unsettled_machines()'),
+                   ('mtc.apply_outcomes(jsonb)',
+                    'mtc.apply_answer(bigint, bigint, integer, bigint[], text[], interval,'
+                    ' bigint)'),
                    ('mtc.apply_outcomes(jsonb)', 'mtc.apply_readable_outcomes(jsonb)'),
                    ('mtc.apply_outcomes(jsonb)', 'mtc.row_problem(mtc.outbox)'),
                    ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
                     'mtc.put_back(bigint, uuid)'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.watch_again(bigint)'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.ask_round()'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.markers()'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.missing()'),
                    ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
                     'mtc.let_go(bigint, uuid, integer, text)'),
                    ('mtc.apply_cycle_times(jsonb)', 'mtc.try_mirror(integer[])'),

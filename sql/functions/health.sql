@@ -38,6 +38,7 @@ DECLARE
     forbidden text;
     active    oid[];
     waiting   bigint;
+    missing   bigint;
     age_s     bigint;
 BEGIN
     RETURN QUERY SELECT h.verdict, h.what, h.detail, h.advice FROM mtc.adapter_health() h;
@@ -47,7 +48,9 @@ BEGIN
                         'mtc.apply_outcomes(jsonb)',
                         'mtc.sweep(bigint, interval)', 'mtc.tick()', 'mtc.relay_awake(boolean)',
                         'mtc.begin_term()', 'mtc.oldest_waiting()', 'mtc.apply_cycle_times(jsonb)',
-                        'mtc.cycle_run_due(interval)']) f
+                        'mtc.cycle_run_due(interval)', 'mtc.send_markers(integer, boolean, bigint)',
+                        'mtc.apply_answer(bigint, bigint, integer, bigint[], text[], interval,'
+                        ' bigint)']) f
      WHERE NOT coalesce(has_function_privilege(current_user, to_regprocedure(f), 'EXECUTE'), false);
     IF forbidden IS NULL THEN
         RETURN QUERY VALUES ('ok', 'permissions', 'the functions of schema mtc may be called',
@@ -62,6 +65,7 @@ BEGIN
     BEGIN
         SELECT count(*), extract(epoch FROM clock_timestamp() - min(o.created_at))::bigint
           INTO waiting, age_s FROM mtc.outbox o WHERE o.published_at IS NULL;
+        missing := mtc.count_missing();
     EXCEPTION WHEN insufficient_privilege THEN
         RETURN; -- this role can't be told how events fare
     END;
@@ -80,7 +84,11 @@ BEGIN
         (2, waiting = 0 OR age_s <= 30, 'ill', 'outbox', format('%s events wait', waiting),
          format('%s events wait, the oldest for %s s', waiting, age_s),
          'see the log of mtc-producer, and RabbitMQ''s alarms'),
-        (3, scheduler = ANY (active), 'warning', 'scheduler', 'one mtc-scheduler is active',
+        (3, missing = 0, 'warning', 'markers', 'no published event is missing',
+         format('%s published events are missing: in no partition, and in no sender''s hands',
+                missing),
+         'they are published again by the round after next; see who purged or deleted a queue'),
+        (4, scheduler = ANY (active), 'warning', 'scheduler', 'one mtc-scheduler is active',
          'no mtc-scheduler is active: cycle times don''t come back',
          'start mtc-scheduler, or mtc-scheduler --once from cron')
       ) f (n, well, otherwise, what, good, bad, remedy)

@@ -46,12 +46,20 @@ DROP FUNCTION IF EXISTS mtc.dropped(bigint, uuid);
 -- also if the ledger has not heard of its death yet. Returns how often that has been done, which
 -- the copy is to bear, or NULL: it is delivered, or there is no such row.
 CREATE OR REPLACE FUNCTION mtc.put_back(row_id bigint, id uuid) RETURNS integer
-LANGUAGE sql AS $$
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_requeues integer;
+BEGIN
     UPDATE mtc.outbox o SET outcome = NULL, outcome_at = NULL, reason = NULL,
            requeues = o.requeues + 1,
            note = 'put back after having been dead: ' || coalesce(o.reason, o.error, '')
      WHERE o.id = row_id AND o.event_id = put_back.id AND o.outcome IS DISTINCT FROM 'delivered'
-    RETURNING o.requeues
+    RETURNING o.requeues INTO v_requeues;
+    IF v_requeues IS NOT NULL THEN
+        PERFORM mtc.watch_again(row_id);
+    END IF;
+    RETURN v_requeues;
+END
 $$;
 
 -- An event stays dead, and nobody keeps its letter any more. `requeues` is what the letter bears:

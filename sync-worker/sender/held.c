@@ -43,8 +43,27 @@ struct held *held_new(const struct envelope *envelope, char *body, size_t len)
     return held;
 }
 
+void held_enrol(struct held *held, struct held **roll)
+{
+    held->roll_next = *roll;
+    held->roll_at = roll;
+    if (*roll)
+        (*roll)->roll_at = &held->roll_next;
+    *roll = held;
+}
+
+static void leave_roll(struct held *held)
+{
+    if (!held->roll_at)
+        return;
+    *held->roll_at = held->roll_next;
+    if (held->roll_next)
+        held->roll_next->roll_at = held->roll_at;
+}
+
 void held_free(struct held *held)
 {
+    leave_roll(held);
     if (held->route)
         route_let_go(held->route);
     free(held->body);

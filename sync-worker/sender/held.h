@@ -48,10 +48,15 @@ struct held {
     struct settle *settle; /* settle.c's */
     int unsettled;         /* what settle.c still waits for */
     struct held *next;     /* in the lane, then in the batch of outcomes */
+
+    struct held *roll_next, **roll_at; /* in its partition's roll; roll_at NULL: in none */
 };
 
 struct held *held_new(const struct envelope *envelope, char *body, size_t len);
-void held_free(struct held *held);
+void held_free(struct held *held); /* leaves the roll */
+
+/* Puts it on a roll of all that are held, whoever has them; *roll is NULL for an empty one. */
+void held_enrol(struct held *held, struct held **roll);
 
 /*
  * Under which name it is remembered as delivered: its id; for one that is sent again on purpose its

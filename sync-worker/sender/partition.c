@@ -14,7 +14,8 @@ struct partition {
     char name[TOPOLOGY_NAME_BYTES];
     struct amqp_chan *chan; /* NULL: not consuming */
     uint64_t generation;
-    int working; /* events looked up, requested or being settled */
+    struct held *roll; /* all that came in and is not freed, whoever has it */
+    int working;       /* events looked up, requested or being settled */
 };
 
 struct partitions {
@@ -57,7 +58,18 @@ static struct held *hold(struct partition *partition, const struct envelope *env
     held->queue = partition->name;
     held->generation = partition->generation;
     held->tag = incoming->delivery_tag;
+    held_enrol(held, &partition->roll);
     return held;
+}
+
+static void on_marker(struct partition *partition, const struct marker *marker,
+                      struct amqp_incoming *incoming)
+{
+    static const struct envelope none = {.event_id = "", .machine = ""};
+    struct partitions *all = partition->all;
+    struct held *held = hold(partition, &none, incoming);
+    partition_begin_work(held);
+    all->events.on_marker(held, marker, all->arg);
 }
 
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
@@ -68,6 +80,11 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
     struct envelope envelope;
     char room[ENVELOPE_ROOM];
     const char *problem;
+    struct marker marker;
+    if (marker_read(incoming->properties, &marker)) {
+        on_marker(partition, &marker, incoming);
+        return;
+    }
     if (!envelope_read(incoming->properties, &envelope, room, &problem)) {
         envelope.event_id = envelope.event_id ? envelope.event_id : "";
         envelope.machine = envelope.machine ? envelope.machine : "";
@@ -177,6 +194,20 @@ void partition_end_work(struct held *held)
         return;
     held->partition->working--;
     all->events.on_work_done(all->arg);
+}
+
+int64_t *partition_rows(const struct partition *partition, size_t *count)
+{
+    size_t room = 0;
+    for (const struct held *held = partition->roll; held; held = held->roll_next)
+        room++;
+    int64_t *rows = xcalloc(room + 1, sizeof *rows);
+    *count = 0;
+    for (const struct held *held = partition->roll; held; held = held->roll_next) {
+        if (partition_owns(held) && held->envelope.seq)
+            rows[(*count)++] = held->envelope.seq;
+    }
+    return rows;
 }
 
 /*

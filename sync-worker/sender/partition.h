@@ -17,6 +17,7 @@
 
 #include "held.h"
 #include "net/amqp_chan.h"
+#include "suite/marker.h"
 #include "suite/program_metrics.h"
 
 struct partition;
@@ -40,6 +41,8 @@ struct partitions_events {
      */
     void (*on_unreadable)(struct held *held, const amqp_basic_properties_t *properties,
                           const char *problem, void *arg);
+    /* A marker of the reconciler has come in; it is the callee's and counts as worked on. */
+    void (*on_marker)(struct held *held, const struct marker *marker, void *arg);
     /* What came over this channel is no longer ours. */
     void (*on_channel_lost)(const struct partition *partition, void *arg);
     /* One event less is worked on. */
@@ -69,6 +72,10 @@ bool partition_owns(const struct held *held);
 /* The event is being worked on, or no longer is; those that are not ours don't count. */
 void partition_begin_work(struct held *held);
 void partition_end_work(struct held *held);
+
+/* The rows of the outbox of all events of this partition that are ours, in any order; the caller
+ * frees them. */
+int64_t *partition_rows(const struct partition *partition, size_t *count);
 
 /* The last step of all: the broker may forget the event. It ends the work on it. */
 void partition_ack(struct held *held);

@@ -6,6 +6,7 @@
  */
 #include "sender.h"
 #include "doubts.h"
+#include "marker.h"
 #include "parts.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -28,6 +29,12 @@ static void on_unreadable(struct held *held, const amqp_basic_properties_t *prop
 {
     struct parts *parts = arg;
     settle_unreadable(parts->settle, held, properties, problem);
+}
+
+static void on_marker(struct held *held, const struct marker *marker, void *arg)
+{
+    struct parts *parts = arg;
+    marker_told(parts->publisher, held, marker);
 }
 
 static void on_delivered(struct held *held, bool skipped, void *arg)
@@ -217,6 +224,7 @@ void *sender_start(struct service *service)
     static const struct parts_events events = {
         .partitions = {.on_event = on_event,
                        .on_unreadable = on_unreadable,
+                       .on_marker = on_marker,
                        .on_channel_lost = on_channel_lost,
                        .on_work_done = on_work_done},
         .judge = {.on_delivered = on_delivered,

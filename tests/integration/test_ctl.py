@@ -32,7 +32,7 @@ def test_status(stack):
     assert told["events"]["delivered"] == 14
     assert told["events"]["dead"] == 1
     assert told["events"]["waiting"] == 0
-    assert told["postgres"]["schema"] == {"core": 7, "production_tracking": 4}
+    assert told["postgres"]["schema"] == {"core": 8, "production_tracking": 4}
     queues = {queue["name"]: queue for queue in told["rabbitmq"]["queues"]}
     assert queues["mtc.dead"]["ready"] == 1
     assert queues["mtc.events.0"]["consumers"] >= 1

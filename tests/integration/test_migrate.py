@@ -308,7 +308,8 @@ def test_grants_of_the_site_stay(stack):
                   "mtc.row_bytes(mtc.outbox)", "mtc.set_aside(bigint[],text[])",
                   "mtc.row_problem(mtc.outbox)", "mtc.set_aside(bigint[])", "mtc.ascii(text)",
                   "mtc.may_partition(text)", "mtc.begin_term()", "mtc.term_begun(bigint)",
-                  "mtc.oldest_waiting()"):
+                  "mtc.oldest_waiting()", "mtc.reconcile_due(interval)",
+                  "mtc.note_unsettled(bigint)", "mtc.send_markers(integer,boolean,bigint)"):
         assert role not in str(before.pop(later)[1]), "its grant follows that of relay_step()"
         assert role in after.pop(later)[1]
     sweep = "mtc.sweep(bigint,interval)"
@@ -387,7 +388,7 @@ def test_health_without_an_adapter(make_stack):
         rows = pg.execute("SELECT verdict, what, detail, advice FROM mtc.health()").fetchall()
     assert [(verdict, what) for verdict, what, _, _ in rows] == [
         ("warning", "adapter"), ("ok", "permissions"), ("ill", "relay"), ("ill", "outbox"),
-        ("ok", "scheduler")]
+        ("ok", "markers"), ("ok", "scheduler")]
     assert all((advice is None) == (verdict == "ok") for verdict, _, _, advice in rows)
     assert rows[0][2:] == ("none is installed: no trigger emits events, and no machine is known",
                            "run mtcctl migrate --adapter NAME (--help lists them),"

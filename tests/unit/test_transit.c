@@ -99,10 +99,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-#define COLUMNS 12 /* of mtc.relay_step() */
+#define COLUMNS 13 /* of mtc.relay_step(), and whether the row was lost */
 
-/* The answer to a step: the rows first .. first + count - 1, of this machine. */
-static void answer_of(struct fixture *fixture, int first, int count, const char *machine)
+/* The answer to a step: the rows first .. first + count - 1, of this machine, lost or not. */
+static void answer_as(struct fixture *fixture, int first, int count, const char *machine,
+                      const char *lost)
 {
     const char *const kinds[COLUMNS] = {NULL,
                                         "0193f6a2-7c11-7d41-8f3b-2c5e9d7a1b44",
@@ -115,7 +116,8 @@ static void answer_of(struct fixture *fixture, int first, int count, const char 
                                         NULL,
                                         "1766923953",
                                         "1766923953000000",
-                                        "f"};
+                                        "f",
+                                        lost};
     const char *cells[8 * COLUMNS] = {NULL};
     char ids[8][12];
     for (int row = 0; row < count; row++) {
@@ -124,6 +126,11 @@ static void answer_of(struct fixture *fixture, int first, int count, const char 
         cells[(size_t)row * COLUMNS] = ids[row];
     }
     fake_pg_answer_rows(fixture->pg, count, COLUMNS, cells);
+}
+
+static void answer_of(struct fixture *fixture, int first, int count, const char *machine)
+{
+    answer_as(fixture, first, count, machine, "f");
 }
 
 static void answer(struct fixture *fixture, int first, int count)
@@ -155,6 +162,14 @@ static void what_was_unconfirmed_comes_again_as_a_repeat(void **state)
     transit_step(fixture->transit, 10);
     answer(fixture, 1, 4); /* the fourth has never been out */
     expect_sent(fixture, 4, 3);
+}
+
+static void what_the_broker_lost_comes_again_as_a_repeat(void **state)
+{
+    struct fixture *fixture = *state;
+    transit_step(fixture->transit, 10);
+    answer_as(fixture, 1, 3, "SR-26", "t");
+    expect_sent(fixture, 3, 3);
 }
 
 /* The answer is thrown away, and must not take what is known of repeats along. */
@@ -415,6 +430,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(what_was_unconfirmed_comes_again_as_a_repeat),
+        TEST(what_the_broker_lost_comes_again_as_a_repeat),
         TEST(a_loss_under_a_read_forgets_no_repeat),
         TEST(a_channel_lost_and_back_under_a_read_keeps_the_order),
         TEST(once_all_is_read_again_nothing_is_a_repeat),
