@@ -74,6 +74,7 @@ int audit_main(const struct config *config, int argc, char **argv);
 int doctor_main(const struct config *config, int argc, char **argv);
 int pause_main(const struct config *config, int argc, char **argv);
 int resume_main(const struct config *config, int argc, char **argv);
+int restored_main(const struct config *config, int argc, char **argv);
 int skip_main(const struct config *config, int argc, char **argv);
 int options_main(const struct config *config, int argc, char **argv);
 int metrics_main(const struct config *config, int argc, char **argv);

@@ -26,6 +26,7 @@ static const struct verb verbs[] = {
     {"pause", "senders stop sending; events wait", pause_main},
     {"resume", "senders go on", resume_main},
     {"skip", "an event that is not taken becomes a dead letter by hand", skip_main},
+    {"restored", "PostgreSQL was restored from a backup: no number is given twice", restored_main},
     {"migrate", "bring schema mtc in PostgreSQL to this program's version", migrate_main},
     {"ready", "ask a program on this machine whether it is ready", ready_main},
     {"options", "all configuration options, as Markdown", options_main},

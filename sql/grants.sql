@@ -49,6 +49,8 @@ BEGIN
                    ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
                     'mtc.ask_round()'),
                    ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
+                    'mtc.restored()'),
+                   ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
                     'mtc.markers()'),
                    ('mtc.replay(text, timestamptz, timestamptz, uuid[], boolean, boolean)',
                     'mtc.missing()'),

@@ -218,3 +218,39 @@ CREATE OR REPLACE FUNCTION mtc.count_missing() RETURNS bigint
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
     SELECT count(*) FROM mtc.missing()
 $$;
+
+-- This database was restored from a backup, while RabbitMQ and Redis went on: numbers that they
+-- have seen must not be given again. Row ids, terms of relays and rounds of markers go on far
+-- beyond those of the backup; what it says of markers is forgotten; and what it holds for waiting
+-- may have been published since, so it goes out as repeats. Not while a relay is active. Returns
+-- how many events are waiting, and how many published without an outcome.
+CREATE OR REPLACE FUNCTION mtc.restored(OUT waiting bigint, OUT published bigint)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    more_rows   CONSTANT bigint := 10000000;
+    more_terms  CONSTANT bigint := 1000; -- the next relay deletes the exchanges of all of them
+    more_rounds CONSTANT bigint := 1000000;
+BEGIN
+    PERFORM set_config('synchronous_commit', 'on', true);
+    IF NOT pg_try_advisory_xact_lock(7173219, 1) THEN
+        RAISE EXCEPTION 'a relay is active: stop every mtc-producer first';
+    END IF;
+    PERFORM setval('mtc.outbox_id_seq',
+                   greatest((SELECT s.last_value FROM mtc.outbox_id_seq s),
+                            (SELECT max(o.id) FROM mtc.outbox o)) + more_rows);
+    INSERT INTO mtc.setting AS s (name, value) VALUES ('relay_term', more_terms::text)
+    ON CONFLICT (name) DO UPDATE SET value = s.value::bigint + more_terms;
+    UPDATE mtc.reconciler r
+       SET round = r.round + more_rounds, round_at = '-infinity', floor = 0, bound = 0,
+           bound_xid = '0', asked = false;
+    DELETE FROM mtc.marker;
+    UPDATE mtc.unsettled u SET since = NULL, missing_at = NULL, missing_after = NULL;
+    INSERT INTO mtc.unsettled AS u (id, machine, lost)
+    SELECT o.id, left(coalesce(o.machine, ''), 4096), true
+      FROM mtc.outbox o WHERE o.published_at IS NULL
+    ON CONFLICT (id) DO UPDATE SET lost = true;
+    GET DIAGNOSTICS waiting = ROW_COUNT;
+    SELECT count(*) INTO published FROM mtc.outbox o
+     WHERE o.published_at IS NOT NULL AND o.outcome IS NULL;
+END
+$$;
