@@ -5,6 +5,7 @@
 #include "base/xalloc.h"
 #include "net/amqp_internal.h"
 
+#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -339,37 +340,52 @@ static void on_header(struct amqp_chan *chan, const amqp_frame_t *frame)
         complete(chan);
 }
 
-static void on_body(struct amqp_chan *chan, const amqp_frame_t *frame)
+static struct amqp_chan *find(struct amqp_conn *conn, uint16_t id)
 {
+    struct amqp_chan *chan = id <= AMQP_CHANNELS_MAX ? conn->channels[id] : NULL;
+    if (!chan)
+        amqp_conn_fail(conn, "a frame for a channel that is not open");
+    return chan;
+}
+
+/*
+ * Decoded strings live in the channel's pool: it is emptied only between messages. A callback may
+ * have ended the channel, or all of them.
+ */
+static void release(struct amqp_conn *conn, uint16_t id)
+{
+    if (conn->codec && (!conn->channels[id] || conn->channels[id]->assembly.stage == NO_CONTENT))
+        amqp_maybe_release_buffers_on_channel(conn->codec, id);
+}
+
+void amqp_chan_on_body(struct amqp_conn *conn, uint16_t id, struct evbuffer *input, size_t len)
+{
+    struct amqp_chan *chan = find(conn, id);
+    if (!chan)
+        return;
     struct assembly *assembly = &chan->assembly;
-    amqp_bytes_t part = frame->payload.body_fragment;
-    if (assembly->stage != WANT_BODY || part.len > assembly->expected - assembly->message.len) {
-        amqp_conn_fail(chan->conn, "a body frame out of place");
+    if (assembly->stage != WANT_BODY || len > assembly->expected - assembly->message.len) {
+        amqp_conn_fail(conn, "a body frame out of place");
         return;
     }
     if (assembly->message.body)
-        memcpy(assembly->message.body + assembly->message.len, part.bytes, part.len);
-    assembly->message.len += part.len;
+        evbuffer_remove(input, assembly->message.body + assembly->message.len, len);
+    else
+        evbuffer_drain(input, len);
+    assembly->message.len += len;
     if (assembly->message.len == assembly->expected)
         complete(chan);
+    release(conn, id);
 }
 
 void amqp_chan_on_frame(struct amqp_conn *conn, const amqp_frame_t *frame)
 {
-    uint16_t id = frame->channel;
-    struct amqp_chan *chan = id <= AMQP_CHANNELS_MAX ? conn->channels[id] : NULL;
-    if (!chan) {
-        amqp_conn_fail(conn, "a frame for a channel that is not open");
+    struct amqp_chan *chan = find(conn, frame->channel);
+    if (!chan)
         return;
-    }
     if (frame->frame_type == AMQP_FRAME_METHOD)
         on_method(chan, &frame->payload.method);
     else if (frame->frame_type == AMQP_FRAME_HEADER)
         on_header(chan, frame);
-    else if (frame->frame_type == AMQP_FRAME_BODY)
-        on_body(chan, frame);
-    /* Decoded strings live in the channel's pool: it is emptied only between messages. A callback
-     * may have ended the channel, or all of them. */
-    if (conn->codec && (!conn->channels[id] || conn->channels[id]->assembly.stage == NO_CONTENT))
-        amqp_maybe_release_buffers_on_channel(conn->codec, id);
+    release(conn, frame->channel);
 }

@@ -57,6 +57,9 @@ static void drop_stream(struct amqp_conn *conn)
     if (conn->codec)
         amqp_destroy_connection(conn->codec);
     conn->codec = NULL;
+    conn->reading = true;
+    conn->behind_since_ms = conn->reading_since_ms = 0;
+    timer_cancel(conn->catch_up);
 }
 
 static void finish_close(struct amqp_conn *conn)
@@ -133,7 +136,7 @@ static void set_blocked(struct amqp_conn *conn, bool blocked)
         conn->events.on_blocked(blocked, conn->arg);
 }
 
-static void on_connection_method(struct amqp_conn *conn, const amqp_method_t *method)
+void amqp_conn_on_method(struct amqp_conn *conn, const amqp_method_t *method)
 {
     enum amqp_state state = conn->state;
     switch (method->id) {
@@ -175,57 +178,6 @@ static void on_connection_method(struct amqp_conn *conn, const amqp_method_t *me
         amqp_conn_fail(conn, "unexpected connection method from the broker");
 }
 
-static void on_frame(struct amqp_conn *conn, const amqp_frame_t *frame)
-{
-    if (frame->frame_type == 'A') /* librabbitmq's mark for "AMQP...", a peer's protocol header */
-        amqp_conn_fail(conn, "the peer does not speak AMQP 0-9-1");
-    else if (frame->frame_type == AMQP_FRAME_HEARTBEAT)
-        ; /* its arrival is all it says */
-    else if (frame->channel == 0 && frame->frame_type == AMQP_FRAME_METHOD)
-        on_connection_method(conn, &frame->payload.method);
-    else if (frame->channel != 0 && conn->state == AMQP_UP)
-        amqp_chan_on_frame(conn, frame);
-    if (frame->channel == 0)
-        amqp_maybe_release_buffers_on_channel(conn->codec, 0);
-}
-
-/* Feeds one contiguous piece; false once the connection is given up. */
-static bool feed(struct amqp_conn *conn, amqp_bytes_t data)
-{
-    while (data.len > 0) {
-        amqp_frame_t frame = {.frame_type = 0};
-        int used = amqp_handle_input(conn->codec, data, &frame);
-        if (used < 0) {
-            amqp_conn_fail(conn, amqp_error_string2(used));
-            return false;
-        }
-        data.bytes = (char *)data.bytes + used;
-        data.len -= (size_t)used;
-        if (frame.frame_type)
-            on_frame(conn, &frame);
-        if (conn->failing)
-            return false;
-        if (used == 0 && !frame.frame_type)
-            return true;
-    }
-    return true;
-}
-
-static void on_readable(struct bufferevent *stream, void *arg)
-{
-    struct amqp_conn *conn = arg;
-    struct evbuffer *input = bufferevent_get_input(stream);
-    conn->last_received_ms = mono_ms();
-    while (evbuffer_get_length(input) > 0 && !conn->failing) {
-        struct evbuffer_iovec piece;
-        if (evbuffer_peek(input, -1, NULL, &piece, 1) < 1)
-            return;
-        if (!feed(conn, (amqp_bytes_t){.bytes = piece.iov_base, .len = piece.iov_len}))
-            return;
-        evbuffer_drain(input, piece.iov_len);
-    }
-}
-
 static void set_socket_options(evutil_socket_t fd)
 {
     int on = 1;
@@ -255,11 +207,15 @@ static void on_stream_event(struct bufferevent *stream, short what, void *arg)
 /* True when the broker has to be given up. */
 static bool is_dead(struct amqp_conn *conn, int64_t now)
 {
+    if (!conn->reading)
+        return false; /* it may have said what it likes: we would not know */
     if (now - conn->last_received_ms > 2 * conn->heartbeat_ms + TICK_MS) {
         amqp_conn_fail(conn, "missed heartbeats");
         return true;
     }
     int64_t oldest = amqp_chan_oldest_call_ms(conn);
+    if (oldest && oldest < conn->reading_since_ms)
+        oldest = conn->reading_since_ms; /* the answer may stand behind what was not read */
     if (oldest && now - oldest > conn->settings.rpc_timeout_ms) {
         amqp_conn_fail(conn, "no answer to a call");
         return true;
@@ -323,8 +279,8 @@ static void start_attempt(struct amqp_conn *conn)
     conn->stream = bufferevent_socket_new(loop_events(conn->loop), -1, BEV_OPT_CLOSE_ON_FREE);
     if (!conn->codec || !conn->stream)
         out_of_memory(0);
-    bufferevent_setcb(conn->stream, on_readable, NULL, on_stream_event, conn);
-    bufferevent_set_max_single_read(conn->stream, 262144);
+    bufferevent_setcb(conn->stream, amqp_input_on_readable, NULL, on_stream_event, conn);
+    bufferevent_set_max_single_read(conn->stream, AMQP_READ_MAX);
     bufferevent_set_max_single_write(conn->stream, 262144);
     bufferevent_enable(conn->stream, EV_READ | EV_WRITE);
     if (bufferevent_socket_connect_hostname(conn->stream, resolver_dns(conn->resolver), AF_UNSPEC,
@@ -346,6 +302,8 @@ struct amqp_conn *amqp_conn_new(struct loop *loop, struct resolver *resolver,
     conn->backoff = (struct backoff){.min_ms = 200, .max_ms = 5000};
     conn->timer = timer_new(loop, on_timer, conn);
     conn->failed = timer_new(loop, on_failed, conn);
+    conn->catch_up = timer_new(loop, amqp_input_on_catch_up, conn);
+    conn->reading = true;
     if (!amqp_url_parse(settings->url, &conn->url, error, error_size)) {
         amqp_conn_free(conn);
         return NULL;
@@ -361,6 +319,7 @@ void amqp_conn_free(struct amqp_conn *conn)
     drop_stream(conn);
     timer_free(conn->timer);
     timer_free(conn->failed);
+    timer_free(conn->catch_up);
     amqp_url_free(&conn->url);
     free(conn);
 }
@@ -371,6 +330,7 @@ static void say_goodbye(struct amqp_conn *conn)
                                      .reply_text = amqp_text("bye")};
     amqp_conn_send(conn, AMQP_CONNECTION_CLOSE_METHOD, &close);
     conn->state = AMQP_CLOSING;
+    amqp_conn_read_on(conn); /* the answer stands behind what was not read */
     arm(conn, CLOSE_WAIT_MS);
 }
 

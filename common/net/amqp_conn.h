@@ -64,6 +64,22 @@ bool amqp_conn_is_blocked(const struct amqp_conn *conn);
 size_t amqp_conn_unsent(const struct amqp_conn *conn);
 
 /*
+ * Nothing more is read from the socket, and TCP makes the broker wait: what bounds a consumer's
+ * memory. On its way are then what the kernels hold, and 256 KiB at most of ours. Heartbeats are
+ * still written; the broker's silence is no longer noticed, its end with the next heartbeats. May
+ * be called from within a delivery, which is then the last. Each connection begins reading.
+ */
+void amqp_conn_stop_reading(struct amqp_conn *conn);
+void amqp_conn_read_on(struct amqp_conn *conn);
+bool amqp_conn_is_reading(const struct amqp_conn *conn);
+
+/*
+ * Since when, at the most, what comes next may have been on its way to us: when reading was
+ * stopped, unless all there was has been read since (then 0).
+ */
+int64_t amqp_conn_behind_since_ms(const struct amqp_conn *conn);
+
+/*
  * Closes the connection politely and makes it again at once: everything unacked is back in its
  * queues, in order, before the next connection can ask for it. on_down is called in between.
  */

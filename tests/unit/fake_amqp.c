@@ -33,7 +33,7 @@ struct amqp_chan {
 struct amqp_conn {
     struct amqp_chan *channels[FAKE_MAX];
     int count;
-    bool blocked;
+    bool blocked, silent; /* silent: it is not read */
     char failed[200];
 };
 
@@ -194,6 +194,27 @@ bool amqp_conn_is_blocked(const struct amqp_conn *conn)
 }
 
 size_t amqp_conn_unsent(const struct amqp_conn *conn)
+{
+    (void)conn;
+    return 0;
+}
+
+void amqp_conn_stop_reading(struct amqp_conn *conn)
+{
+    conn->silent = true;
+}
+
+void amqp_conn_read_on(struct amqp_conn *conn)
+{
+    conn->silent = false;
+}
+
+bool amqp_conn_is_reading(const struct amqp_conn *conn)
+{
+    return !conn->silent;
+}
+
+int64_t amqp_conn_behind_since_ms(const struct amqp_conn *conn)
 {
     (void)conn;
     return 0;
