@@ -16,19 +16,24 @@ struct hand_back {
     struct hand_back_events events;
     void *arg;
     enum phase phase;
+    int closing; /* connections that are being closed */
     struct timer *hold_check, *drain_limit;
 };
 
 static void on_conn_closed(void *arg)
 {
     struct hand_back *hand_back = arg;
-    hand_back->events.on_drained(hand_back->arg);
+    if (--hand_back->closing == 0)
+        hand_back->events.on_drained(hand_back->arg);
 }
 
-static void close_conn(struct hand_back *hand_back)
+/* Both at once: outcomes have been confirmed, and acks go before the close. */
+static void close_connections(struct hand_back *hand_back)
 {
     hand_back->phase = CLOSING;
-    amqp_conn_close(hand_back->settings.conn, on_conn_closed, hand_back);
+    hand_back->closing = 2;
+    amqp_conn_close(hand_back->settings.consuming, on_conn_closed, hand_back);
+    amqp_conn_close(hand_back->settings.publishing, on_conn_closed, hand_back);
 }
 
 void hand_back_on_work_done(struct hand_back *hand_back)
@@ -36,11 +41,11 @@ void hand_back_on_work_done(struct hand_back *hand_back)
     switch (hand_back->phase) {
     case HANDING_BACK:
         if (partitions_are_idle(hand_back->settings.partitions))
-            amqp_conn_restart(hand_back->settings.conn);
+            amqp_conn_restart(hand_back->settings.consuming);
         break;
     case DRAINING:
         if (partitions_are_idle(hand_back->settings.partitions))
-            close_conn(hand_back);
+            close_connections(hand_back);
         break;
     case SERVING:
     case CLOSING:
@@ -94,7 +99,7 @@ static void on_drain_limit(void *arg)
 {
     struct hand_back *hand_back = arg;
     hand_back->events.on_out_of_time(hand_back->arg);
-    close_conn(hand_back);
+    close_connections(hand_back);
 }
 
 bool hand_back_is_begun(const struct hand_back *hand_back)

@@ -29,7 +29,8 @@ struct hand_back;
 
 struct hand_back_settings { /* borrowed */
     struct loop *loop;
-    struct amqp_conn *conn;
+    struct amqp_conn *consuming;         /* which is closed, ... */
+    struct amqp_conn *publishing;        /* ... at the end this one as well */
     const struct partitions *partitions; /* whose work is to be finished */
     int64_t drain_ms;                    /* for how long a drain waits for that */
     const struct lanes *lanes;           /* where events are held, ... */
@@ -39,7 +40,7 @@ struct hand_back_settings { /* borrowed */
 struct hand_back_events {
     void (*on_begun)(void *arg);       /* what waits for company should go now */
     void (*on_out_of_time)(void *arg); /* draining: what is under way is given up */
-    void (*on_drained)(void *arg);     /* the connection is closed */
+    void (*on_drained)(void *arg);     /* the connections are closed */
 };
 
 struct hand_back *hand_back_new(const struct hand_back_settings *settings,
@@ -49,7 +50,7 @@ void hand_back_free(struct hand_back *hand_back); /* NULL is fine */
 /* Hands back, then ends. */
 void hand_back_drain(struct hand_back *hand_back);
 
-/* Work on an event has been finished; the connection is lost: was it all? */
+/* Work on an event has been finished; the consuming connection is lost: was it all? */
 void hand_back_on_work_done(struct hand_back *hand_back);
 void hand_back_on_conn_down(struct hand_back *hand_back);
 

@@ -152,6 +152,11 @@ void partitions_consume(struct partitions *partitions, struct amqp_conn *conn)
         consume(&partitions->each[p], conn);
 }
 
+bool partitions_are_consuming(const struct partitions *partitions)
+{
+    return partitions->consuming;
+}
+
 void partitions_on_conn_down(struct partitions *partitions)
 {
     partitions->consuming = false;

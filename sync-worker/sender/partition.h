@@ -56,6 +56,7 @@ void partitions_free(struct partitions *partitions);
 
 /* Consumes, unless it does so already. */
 void partitions_consume(struct partitions *partitions, struct amqp_conn *conn);
+bool partitions_are_consuming(const struct partitions *partitions);
 
 /* The connection is gone, and the channels with it. */
 void partitions_on_conn_down(struct partitions *partitions);

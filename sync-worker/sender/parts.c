@@ -3,7 +3,20 @@
 #include "version.h"
 #include "suite/settings.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* Named after what it does. */
+static struct amqp_conn *make_amqp(struct parts *parts, char name[256], const char *does,
+                                   const struct amqp_conn_events *events, void *arg, char *error,
+                                   size_t error_size)
+{
+    const struct service *service = parts->service;
+    snprintf(name, sizeof parts->names[0], "%s %s", service->connection_name, does);
+    struct amqp_conn_settings settings = settings_amqp(service->config, name);
+    return amqp_conn_new(service->loop, service->resolver, &settings, events, arg, error,
+                         error_size);
+}
 
 static bool make_connections(struct parts *parts, const struct parts_events *events, void *arg,
                              char *error, size_t error_size)
@@ -12,7 +25,6 @@ static bool make_connections(struct parts *parts, const struct parts_events *eve
     struct mtconnect_settings mtconnect = settings_mtconnect(service->config,
                                                              "mtc-sender/" MTC_VERSION);
     struct redis_conn_settings redis = settings_redis(service->config);
-    struct amqp_conn_settings amqp = settings_amqp(service->config, service->connection_name);
     parts->mtconnect = mtconnect_new(service->loop, &mtconnect, error, error_size);
     if (!parts->mtconnect)
         return false;
@@ -21,9 +33,13 @@ static bool make_connections(struct parts *parts, const struct parts_events *eve
         if (!parts->redis)
             return false;
     }
-    parts->conn = amqp_conn_new(service->loop, service->resolver, &amqp, &events->conn, arg, error,
-                                error_size);
-    return parts->conn != NULL;
+    parts->consuming = make_amqp(parts, parts->names[0], "consumes", &events->consuming, arg, error,
+                                 error_size);
+    if (!parts->consuming)
+        return false;
+    parts->publishing = make_amqp(parts, parts->names[1], "publishes", &events->publishing, arg,
+                                  error, error_size);
+    return parts->publishing != NULL;
 }
 
 static struct partitions *make_partitions(struct parts *parts, const struct parts_events *events,
@@ -43,7 +59,8 @@ static struct hand_back *make_hand_back(struct parts *parts, const struct parts_
 {
     const struct config *config = parts->service->config;
     struct hand_back_settings settings = {.loop = parts->service->loop,
-                                          .conn = parts->conn,
+                                          .consuming = parts->consuming,
+                                          .publishing = parts->publishing,
                                           .partitions = parts->partitions,
                                           .lanes = &parts->lanes,
                                           .hold_max_ms = config->sender_hold_max_s * 1000,
@@ -134,8 +151,8 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
     if (!make_connections(parts, events, arg, error, error_size))
         return false;
     sender_metrics_register(&parts->metrics, service->metrics);
-    parts->publisher = publisher_new(parts->conn, "a dead letter or outcome", &events->publisher,
-                                     arg);
+    parts->publisher = publisher_new(parts->publishing, "a dead letter or outcome",
+                                     &events->publisher, arg);
     parts->sent_keys = sent_keys_new(parts->redis, config->sender_sent_key_ttl_s);
     parts->partitions = make_partitions(parts, events, arg);
     parts->hand_back = make_hand_back(parts, events, arg);
@@ -160,7 +177,8 @@ void parts_free(struct parts *parts)
     }
     mtconnect_free(parts->mtconnect);
     redis_conn_free(parts->redis);
-    amqp_conn_free(parts->conn);
+    amqp_conn_free(parts->consuming);
+    amqp_conn_free(parts->publishing);
     pause_watch_free(parts->pause_watch);
     attempts_free(parts->attempts);
     judge_free(parts->judge);

@@ -20,8 +20,10 @@ struct parts {
     struct service *service;
     struct sender_metrics metrics;
 
-    struct amqp_conn *conn;
-    struct redis_conn *redis; /* NULL: configured to do without */
+    char names[2][256];           /* of the two, for management UIs */
+    struct amqp_conn *consuming;  /* partitions, and their acks; nothing is published here, ... */
+    struct amqp_conn *publishing; /* ... but here, where an alarm of the broker blocks it */
+    struct redis_conn *redis;     /* NULL: configured to do without */
     struct mtconnect *mtconnect;
     struct publisher *publisher;
 
@@ -40,7 +42,7 @@ struct parts {
 };
 
 struct parts_events {
-    struct amqp_conn_events conn;
+    struct amqp_conn_events consuming, publishing;
     struct publisher_events publisher;
     struct partitions_events partitions;
     struct judge_events judge;

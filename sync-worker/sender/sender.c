@@ -96,10 +96,10 @@ static void on_channel_lost(const struct partition *partition, void *arg)
 
 /* --- connections up and down --- */
 
-static void on_conn_up(void *arg)
+static void on_publishing_up(void *arg)
 {
     struct parts *parts = arg;
-    presence_on_conn_up(parts->service->presence, parts->conn);
+    presence_on_conn_up(parts->service->presence, parts->publishing);
     if (!hand_back_is_draining(parts->hand_back))
         publisher_declare_and_open(parts->publisher,
                                    (int)parts->service->config->topology_partitions);
@@ -108,7 +108,23 @@ static void on_conn_up(void *arg)
 static void on_publisher_ready(void *arg)
 {
     struct parts *parts = arg;
-    pause_watch_start(parts->pause_watch, parts->conn);
+    pause_watch_start(parts->pause_watch, parts->publishing);
+}
+
+/*
+ * Not before outcomes can be told, and it is known whether anything may be sent. Both are said on
+ * the connection that publishes.
+ */
+static void consume_if_ready(struct parts *parts)
+{
+    if (amqp_conn_is_up(parts->consuming) && publisher_is_ready(parts->publisher) &&
+        pause_watch_is_known(parts->pause_watch) && !hand_back_is_draining(parts->hand_back))
+        partitions_consume(parts->partitions, parts->consuming);
+}
+
+static void on_consuming_up(void *arg)
+{
+    consume_if_ready(arg);
 }
 
 static void on_pause_known(bool paused, void *arg)
@@ -123,25 +139,36 @@ static void on_pause_known(bool paused, void *arg)
             log_info("resumed by an operator", LF_I("held", parts->lanes.held_count));
         attempts_run_soon(parts->attempts);
     }
-    /* Not before it is known whether anything may be sent. */
-    partitions_consume(parts->partitions, parts->conn);
+    consume_if_ready(parts);
 }
 
-/* Down with all of it: outcomes that can't be told mean deliveries that can't be acked. */
+/*
+ * Outcomes that can't be told mean deliveries that can't be acked: what is held goes back. From
+ * here on nothing more comes in over this connection.
+ */
 static void on_publisher_lost(void *arg)
 {
     struct parts *parts = arg;
     partitions_disown(parts->partitions);
+    if (partitions_are_consuming(parts->partitions))
+        amqp_conn_restart(parts->consuming);
     settle_on_publisher_lost(parts->settle);
 }
 
-static void on_conn_down(const char *reason, void *arg)
+static void on_publishing_down(const char *reason, void *arg)
+{
+    (void)reason;
+    struct parts *parts = arg;
+    pause_watch_on_conn_down(parts->pause_watch);
+    publisher_on_conn_down(parts->publisher);
+}
+
+/* What is under way is told all the same; it is no longer ours to ack. */
+static void on_consuming_down(const char *reason, void *arg)
 {
     (void)reason;
     struct parts *parts = arg;
     partitions_on_conn_down(parts->partitions);
-    pause_watch_on_conn_down(parts->pause_watch);
-    publisher_on_conn_down(parts->publisher);
     hand_back_on_conn_down(parts->hand_back);
 }
 
@@ -175,6 +202,8 @@ bool sender_ready(const void *state, const char **why)
         *why = "no RabbitMQ";
     else if (!pause_watch_is_known(parts->pause_watch))
         *why = "RabbitMQ does not say whether senders are paused";
+    else if (!amqp_conn_is_up(parts->consuming))
+        *why = "no connection to consume from RabbitMQ";
     else
         return true;
     return false;
@@ -234,7 +263,8 @@ void *sender_start(struct service *service)
                   .on_ready = on_lane_ready},
         .on_news = on_news,
         .on_settled = on_settled,
-        .conn = {.on_up = on_conn_up, .on_down = on_conn_down},
+        .consuming = {.on_up = on_consuming_up, .on_down = on_consuming_down},
+        .publishing = {.on_up = on_publishing_up, .on_down = on_publishing_down},
         .publisher = {.on_ready = on_publisher_ready, .on_lost = on_publisher_lost},
         .on_pause_known = on_pause_known,
         .hand_back = {.on_begun = on_hand_back_begun,

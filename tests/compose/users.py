@@ -37,8 +37,10 @@ def check_connections(project):
     """At RabbitMQ by the container's name as well, as people read it in the management UI."""
     seen = {(told["user"], told["user_provided_name"])
             for told in json.loads(project.api("GET", "connections")[1])}
-    assert seen == {(program, f"mtc-{program} {name}")
-                    for program in PROGRAMS for name in project.named(program)}, seen
+    does = {"sender": (" consumes", " publishes")}
+    assert seen == {(program, f"mtc-{program} {name}{what}")
+                    for program in PROGRAMS for name in project.named(program)
+                    for what in does.get(program, ("",))}, seen
     users = {user for user, in project.sql(
         "SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend'")}
     assert users - {"mtc", "application"} == {"producer", "scheduler", "receiver"}, users

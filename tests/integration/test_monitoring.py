@@ -84,7 +84,8 @@ def test_who_is_who_in_the_management_ui(stack, servers):
     def clients():
         return [c["client_properties"] for c in ask("/api/connections")
                 if c.get("client_properties")]
-    names = {"mtc-producer relay-1", "mtc-sender left", "mtc-sender right", "mtc-scheduler clock",
+    names = {"mtc-producer relay-1", "mtc-sender left consumes", "mtc-sender left publishes",
+             "mtc-sender right consumes", "mtc-sender right publishes", "mtc-scheduler clock",
              "mtc-receiver door"}
     wait_for(lambda: {c["connection_name"] for c in clients()} == names, 20, "connections")
     version = stack.ctl("--version").split()[1]
