@@ -40,6 +40,30 @@ static void look_at_waiting(struct doctor *doctor, const json_t *told)
     }
 }
 
+#define UNREAD_LONG_S 5 /* shorter ones are how a backlog of large bodies is worked off */
+
+static void look_at_memory(struct doctor *doctor, const json_t *told, const char *name)
+{
+    const json_t *memory = json_object_get(json_object_get(told, "remarks"), "memory");
+    if (!memory)
+        return;
+    const char *machine = program_text(memory, "machine");
+    long long unread_s = json_integer_value(json_object_get(memory, "unread_s"));
+    long long held = json_integer_value(json_object_get(memory, "held_bytes")) >> 20;
+    long long most = json_integer_value(json_object_get(memory, "machine_bytes")) >> 20;
+    if (unread_s >= UNREAD_LONG_S)
+        doctor_find(doctor, FINDING_WARNING, "memory",
+                    "see \"A sender reads nothing\" in docs/operations.md",
+                    "%s reads nothing for %lld s: the memory bound is reached, %lld MiB held, most "
+                    "by machine %s (%lld MiB)",
+                    name, unread_s, held, machine, most);
+    else if (json_integer_value(json_object_get(memory, "aside")))
+        doctor_find(doctor, FINDING_WARNING, "memory",
+                    "see \"A sender reads nothing\" in docs/operations.md",
+                    "%s has put %lld events aside, most of machine %s (%lld MiB)", name,
+                    (long long)json_integer_value(json_object_get(memory, "aside")), machine, most);
+}
+
 void doctor_programs(struct doctor *doctor)
 {
     look_at_secrets(doctor);
@@ -63,6 +87,7 @@ void doctor_programs(struct doctor *doctor)
                         "MTConnect does not take events; see the sender's log for the reason",
                         "open at %s", name);
         look_at_waiting(doctor, told);
+        look_at_memory(doctor, told, name);
     }
     json_decref(programs);
 }

@@ -153,7 +153,7 @@ static void print_all_waiting(const json_t *programs)
     size_t i;
     json_t *told;
     json_array_foreach (programs, i, told) {
-        if (!json_object_get(told, "remarks"))
+        if (!json_array_size(json_object_get(json_object_get(told, "remarks"), "waiting")))
             continue;
         if (!any)
             printf("machines that wait for an event that fails (mtcctl skip)\n"
@@ -161,6 +161,26 @@ static void print_all_waiting(const json_t *programs)
                    "machine", "for", "att", "prb", "event", "last answer");
         any = true;
         print_waiting(told);
+    }
+}
+
+/* Senders that hold as many bytes as they may. */
+static void print_memory(const json_t *programs)
+{
+    size_t i;
+    json_t *told;
+    json_array_foreach (programs, i, told) {
+        const json_t *memory = json_object_get(json_object_get(told, "remarks"), "memory");
+        if (!memory)
+            continue;
+        printf("%s %s holds %lld MiB, most by machine %s (%lld MiB); ",
+               program_text(told, "program"), program_text(told, "worker"),
+               number(memory, "held_bytes") >> 20, program_text(memory, "machine"),
+               number(memory, "machine_bytes") >> 20);
+        if (number(memory, "unread_s") >= 0)
+            printf("the memory bound is reached, nothing read for %lld s; ",
+                   number(memory, "unread_s"));
+        printf("%lld events put aside\n", number(memory, "aside"));
     }
 }
 
@@ -173,4 +193,5 @@ void status_print(const json_t *status)
     print_rabbitmq(json_object_get(status, "rabbitmq"));
     print_programs(json_object_get(status, "programs"));
     print_all_waiting(json_object_get(status, "programs"));
+    print_memory(json_object_get(status, "programs"));
 }

@@ -147,6 +147,11 @@ static void start_head(struct attempts *attempts, struct lane *lane)
         lane_still(lane);
         return;
     }
+    if (held->aside) { /* it comes again with its body */
+        lane_still(lane);
+        hand_back_begin(attempts->settings.hand_back, "the next event was put aside");
+        return;
+    }
     partition_begin_work(held);
     if (sent_key_is_recent(sent_keys, held)) {
         judge_sent_before(attempts->settings.judge, lane);

@@ -35,7 +35,7 @@ struct attempts_settings { /* all borrowed */
     struct sent_keys *sent_keys;
     struct redis_conn *redis; /* NULL: to do without */
     struct judge *judge;
-    const struct hand_back *hand_back; /* what may still be started */
+    struct hand_back *hand_back; /* what may still be started */
     const struct sender_metrics *metrics;
 };
 

@@ -1,5 +1,6 @@
 /* doubts.c - what operators are told of events that fail, and may order; see doubts.h */
 #include "doubts.h"
+#include "aside.h"
 #include "outcome.h"
 #include "base/clock.h"
 #include "base/xalloc.h"
@@ -53,7 +54,42 @@ static bool is_in_trouble(const struct held *head)
     return head->blame.failed || head->refusals >= THROTTLE_OWN;
 }
 
-char *doubts_remarks(const struct lanes *lanes)
+/* The machine with the most bytes, those put aside included. */
+static const struct lane *find_largest(const struct lanes *lanes, size_t *bytes)
+{
+    const struct lane *largest = NULL;
+    *bytes = 0;
+    for (const struct lane *lane = lanes->table; lane; lane = lane->hh.next) {
+        size_t sum = 0;
+        for (const struct held *held = lane->first; held; held = held->next)
+            sum += held->len;
+        if (!largest || sum > *bytes) {
+            largest = lane;
+            *bytes = sum;
+        }
+    }
+    return largest;
+}
+
+/* NULL: there is enough. */
+static json_t *memory_remark(const struct lanes *lanes, const struct allowance *allowance)
+{
+    int aside = aside_count(lanes);
+    int64_t unread_s = allowance_spent_s(allowance);
+    size_t bytes;
+    const struct lane *largest = find_largest(lanes, &bytes);
+    if (!largest || (unread_s < 0 && !aside))
+        return NULL;
+    json_t *told = json_object();
+    json_object_set_new(told, "unread_s", json_integer(unread_s));
+    json_object_set_new(told, "held_bytes", json_integer((json_int_t)allowance_bytes(allowance)));
+    json_object_set_new(told, "aside", json_integer(aside));
+    json_object_set_new(told, "machine", clean_string(largest->machine));
+    json_object_set_new(told, "machine_bytes", json_integer((json_int_t)bytes));
+    return told;
+}
+
+char *doubts_remarks(const struct lanes *lanes, const struct allowance *allowance)
 {
     const struct lane *each[DOUBTS_MAX] = {NULL};
     int count = 0, all = 0;
@@ -63,13 +99,15 @@ char *doubts_remarks(const struct lanes *lanes)
             all++;
         }
     }
-    if (!all)
+    json_t *memory = memory_remark(lanes, allowance);
+    if (!all && !memory)
         return NULL;
     json_t *waiting = json_array();
     int64_t now = mono_ms();
     for (int i = 0; i < count; i++)
         json_array_append_new(waiting, remark(each[i], now));
-    json_t *remarks = json_pack("{s:o, s:i}", "waiting", waiting, "more", all - count);
+    json_t *remarks = json_pack("{s:o, s:i, s:o*}", "waiting", waiting, "more", all - count,
+                                "memory", memory);
     char *text = remarks ? json_dumps(remarks, JSON_COMPACT) : NULL;
     json_decref(remarks);
     if (!text)

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define HOLD_CHECK_MS 1000
+#define UNREAD_MAX_S  20
 
 enum phase { SERVING, HANDING_BACK, DRAINING, CLOSING };
 
@@ -60,25 +61,41 @@ static void begin(struct hand_back *hand_back, enum phase phase)
     hand_back_on_work_done(hand_back);
 }
 
-static const struct held *find_overdue(const struct hand_back *hand_back)
+static bool is_overdue(const struct hand_back *hand_back)
 {
     int64_t limit = mono_ms() - hand_back->settings.hold_max_ms;
     const struct lane *lane = hand_back->settings.lanes->table;
     for (; lane; lane = lane->hh.next) {
         if (lane->first->since_ms < limit && partition_owns(lane->first))
-            return lane->first;
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+/* What stands unread may have been sent to us as long ago. */
+static bool unread_is_overdue(const struct hand_back *hand_back)
+{
+    int64_t since_ms = amqp_conn_behind_since_ms(hand_back->settings.consuming);
+    return since_ms && since_ms < mono_ms() - hand_back->settings.hold_max_ms;
 }
 
 static void on_hold_check(void *arg)
 {
     struct hand_back *hand_back = arg;
-    const struct held *held = hand_back->phase == SERVING ? find_overdue(hand_back) : NULL;
-    if (!held)
+    const struct allowance *allowance = hand_back->settings.allowance;
+    if (is_overdue(hand_back))
+        hand_back_begin(hand_back, "one was held for long");
+    else if (unread_is_overdue(hand_back))
+        hand_back_begin(hand_back, "some may have stood unread for long");
+    else if (allowance_spent_s(allowance) >= UNREAD_MAX_S)
+        hand_back_begin(hand_back, "nothing was read for long, for want of memory");
+}
+
+void hand_back_begin(struct hand_back *hand_back, const char *why)
+{
+    if (hand_back->phase != SERVING)
         return;
-    log_info("handing events back: one was held for long", LF_S("queue", held->queue),
-             LF_S("machine", held->envelope.machine));
+    log_info("handing events back", LF_S("reason", why));
     begin(hand_back, HANDING_BACK);
 }
 

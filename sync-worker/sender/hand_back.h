@@ -13,10 +13,15 @@
  * consumer that holds a delivery for 30 minutes (consumer_timeout). What nears that goes back
  * first, and is delivered again at once, with the clock started anew. A drain (SIGTERM) ends the
  * program.
+ *
+ * It begins as well when nothing has been read for long, the allowance being spent (allowance.h):
+ * RabbitMQ resets a connection to which it could not write for 30 s (ranch's send_timeout). That
+ * would come in the midst of requests.
  */
 #ifndef MTC_HAND_BACK_H
 #define MTC_HAND_BACK_H
 
+#include "allowance.h"
 #include "lane.h"
 #include "partition.h"
 #include "base/loop.h"
@@ -29,8 +34,9 @@ struct hand_back;
 
 struct hand_back_settings { /* borrowed */
     struct loop *loop;
-    struct amqp_conn *consuming;         /* which is closed, ... */
-    struct amqp_conn *publishing;        /* ... at the end this one as well */
+    struct amqp_conn *consuming;  /* which is closed, ... */
+    struct amqp_conn *publishing; /* ... at the end this one as well */
+    const struct allowance *allowance;
     const struct partitions *partitions; /* whose work is to be finished */
     int64_t drain_ms;                    /* for how long a drain waits for that */
     const struct lanes *lanes;           /* where events are held, ... */
@@ -46,6 +52,9 @@ struct hand_back_events {
 struct hand_back *hand_back_new(const struct hand_back_settings *settings,
                                 const struct hand_back_events *events, void *arg);
 void hand_back_free(struct hand_back *hand_back); /* NULL is fine */
+
+/* Hands back, unless that is under way. */
+void hand_back_begin(struct hand_back *hand_back, const char *why);
 
 /* Hands back, then ends. */
 void hand_back_drain(struct hand_back *hand_back);

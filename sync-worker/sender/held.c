@@ -1,11 +1,14 @@
 /* held.c - an event the sender holds for the broker; see held.h */
 #include "held.h"
+#include "allowance.h"
 #include "base/xalloc.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define OVERHEAD 512 /* what the allocator adds, the lane it may have for itself, its last answer */
 
 static const char *pack(char **at, const char *text)
 {
@@ -23,7 +26,8 @@ static size_t size_of(const char *text)
     return text ? strlen(text) + 1 : 0;
 }
 
-struct held *held_new(const struct envelope *envelope, char *body, size_t len)
+struct held *held_new(const struct envelope *envelope, char *body, size_t len,
+                      struct allowance *allowance)
 {
     size_t strings = size_of(envelope->event_id) + size_of(envelope->machine) +
                      size_of(envelope->kind) + size_of(envelope->type) + size_of(envelope->path) +
@@ -40,6 +44,10 @@ struct held *held_new(const struct envelope *envelope, char *body, size_t len)
     held->envelope.traceparent = pack(&at, envelope->traceparent);
     held->body = body;
     held->len = len;
+    held->size = sizeof *held + strings + len + OVERHEAD;
+    held->allowance = allowance;
+    if (allowance)
+        allowance_take(allowance, held->size);
     return held;
 }
 
@@ -70,7 +78,21 @@ void held_free(struct held *held)
     free(held->reason);
     free(held->answer);
     free(held->response);
+    if (held->allowance)
+        allowance_give(held->allowance, held->size);
     free(held);
+}
+
+void held_put_aside(struct held *held)
+{
+    if (held->aside)
+        return;
+    held->aside = true;
+    free(held->body);
+    held->body = NULL;
+    held->size -= held->len;
+    if (held->allowance)
+        allowance_shrink(held->allowance, held->len);
 }
 
 const char *held_name(const struct held *held, char out[HELD_NAME])

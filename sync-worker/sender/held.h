@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct allowance;
 struct partition;
 struct settle;
 
@@ -21,12 +22,15 @@ struct held {
     struct envelope envelope; /* strings stand behind this struct */
     char *body;               /* owned */
     size_t len;
+    size_t size;                 /* of all of it in memory, about; ... */
+    struct allowance *allowance; /* ... who counts that; NULL: nobody */
 
     struct partition *partition; /* partition.c's */
     const char *queue;           /* the partition's; borrowed */
     uint64_t generation;         /* of the partition's channel; see partition_owns() */
     uint64_t tag;
     int64_t since_ms;
+    bool aside;  /* its body was let go of; see aside.h */
     bool check;  /* may have been sent before: look for its sent key first */
     int looking; /* answers of Redis that are waited for, ... */
     bool found;  /* ... and it was delivered before */
@@ -52,11 +56,16 @@ struct held {
     struct held *roll_next, **roll_at; /* in its partition's roll; roll_at NULL: in none */
 };
 
-struct held *held_new(const struct envelope *envelope, char *body, size_t len);
+/* allowance: see allowance.h. */
+struct held *held_new(const struct envelope *envelope, char *body, size_t len,
+                      struct allowance *allowance);
 void held_free(struct held *held); /* leaves the roll */
 
 /* Puts it on a roll of all that are held, whoever has them; *roll is NULL for an empty one. */
 void held_enrol(struct held *held, struct held **roll);
+
+/* Lets go of the body, unless that has been done. */
+void held_put_aside(struct held *held);
 
 /*
  * Under which name it is remembered as delivered: its id; for one that is sent again on purpose its

@@ -352,6 +352,8 @@ const char *judge_let_go(struct judge *judge, struct lane *lane)
 {
     if (!partition_owns(lane->first) || lane->state == LANE_STILL)
         return "it is on its way back to the broker, and comes again";
+    if (lane->first->aside)
+        return "its body is not in memory; it is asked for when its turn comes";
     if (!lane_seize(lane))
         return "its request is under way";
     partition_begin_work(lane->first);

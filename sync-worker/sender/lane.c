@@ -109,7 +109,8 @@ void lanes_push(struct lanes *lanes, struct held *held)
         queue_new_head(lane);
     }
     lanes->held_count++;
-    lanes->held_bytes += held->len;
+    if (lane->aside)
+        held_put_aside(held);
 }
 
 int64_t lanes_oldest_us(const struct lanes *lanes)
@@ -207,7 +208,6 @@ struct held *lane_pop(struct lane *lane)
     struct held *held = lane->first;
     lane->first = held->next;
     lane->lanes->held_count--;
-    lane->lanes->held_bytes -= held->len;
     if (lane->first) {
         follow_head(lane);
         queue_new_head(lane);
@@ -245,10 +245,12 @@ static void drop_events(struct lane *lane, const struct partition *partition)
         }
         *at = held->next;
         lane->lanes->held_count--;
-        lane->lanes->held_bytes -= held->len;
         held_free(held);
     }
     lane->last = at;
+    lane->aside = false;
+    for (const struct held *held = lane->first; held; held = held->next)
+        lane->aside |= held->aside;
 }
 
 void lanes_drop(struct lanes *lanes, const struct partition *partition)

@@ -29,6 +29,7 @@ struct lane {
     struct held *first, **last;
     struct lanes *lanes;
     struct route *route; /* its head's */
+    bool aside;          /* its last events have no bodies: see aside.h */
     bool doubted;        /* WAITING: without proof; see lanes_wake() */
     struct timer *retry; /* made when first needed */
     struct lane *run_next;
@@ -39,7 +40,6 @@ struct lanes {
     struct loop *loop;
     struct lane *table;
     int count, held_count;
-    size_t held_bytes; /* of bodies */
     void (*on_ready)(void *worker);
     void *worker; /* who works on the heads */
 };
@@ -50,7 +50,8 @@ void lanes_free(struct lanes *lanes); /* frees the events too */
 /* Who works on the heads; on_ready: a lane has become ready by itself, its retry being due. */
 void lanes_set_worker(struct lanes *lanes, void (*on_ready)(void *worker), void *worker);
 
-/* Puts an event, whose route is set, behind the others of its machine. */
+/* Puts an event, whose route is set, behind the others of its machine; without its body, if these
+ * have none. */
 void lanes_push(struct lanes *lanes, struct held *held);
 
 static inline bool lanes_has_ready(const struct route *route)

@@ -52,7 +52,8 @@ void partitions_free(struct partitions *partitions)
 static struct held *hold(struct partition *partition, const struct envelope *envelope,
                          struct amqp_incoming *incoming)
 {
-    struct held *held = held_new(envelope, incoming->body, incoming->len);
+    struct held *held = held_new(envelope, incoming->body, incoming->len,
+                                 partition->all->settings.allowance);
     incoming->body = NULL;
     held->partition = partition;
     held->queue = partition->name;
@@ -72,9 +73,15 @@ static void on_marker(struct partition *partition, const struct marker *marker,
     all->events.on_marker(held, marker, all->arg);
 }
 
+/* When the broker sent it, at the earliest: it may have stood unread. */
+static int64_t since_ms(const struct amqp_chan *chan)
+{
+    int64_t behind_since_ms = amqp_conn_behind_since_ms(amqp_chan_conn(chan));
+    return behind_since_ms ? behind_since_ms : mono_ms();
+}
+
 static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, void *arg)
 {
-    (void)chan;
     struct partition *partition = arg;
     struct partitions *all = partition->all;
     struct envelope envelope;
@@ -94,7 +101,7 @@ static void on_delivery(struct amqp_chan *chan, struct amqp_incoming *incoming, 
         return;
     }
     struct held *held = hold(partition, &envelope, incoming);
-    held->since_ms = mono_ms();
+    held->since_ms = since_ms(chan);
     held->check = incoming->redelivered || envelope.repeat;
     metric_add(all->settings.metrics->received, 1);
     metric_add(all->settings.metrics->redelivered, incoming->redelivered);

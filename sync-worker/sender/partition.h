@@ -26,8 +26,9 @@ struct partitions;
 struct partitions_settings { /* all borrowed */
     int count;
     uint16_t prefetch;
-    const char *consumer_tag; /* for management UIs */
-    const char *worker_name;  /* see rendezvous.h */
+    const char *consumer_tag;    /* for management UIs */
+    const char *worker_name;     /* see rendezvous.h */
+    struct allowance *allowance; /* of what comes in */
     const struct sender_metrics *metrics;
 };
 

@@ -6,6 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
+/*
+ * RabbitMQ resets a connection that takes nothing for 30 s (hand_back.h); for this long of them
+ * nothing is done about it: what is held may be delivered.
+ */
+#define ALLOWANCE_PATIENCE_MS 10000
+
 /* Named after what it does. */
 static struct amqp_conn *make_amqp(struct parts *parts, char name[256], const char *does,
                                    const struct amqp_conn_events *events, void *arg, char *error,
@@ -50,8 +56,22 @@ static struct partitions *make_partitions(struct parts *parts, const struct part
                                            .prefetch = (uint16_t)service->config->sender_prefetch,
                                            .consumer_tag = service->connection_name,
                                            .worker_name = service->worker_name,
+                                           .allowance = parts->allowance,
                                            .metrics = &parts->metrics};
     return partitions_new(&settings, &events->partitions, arg);
+}
+
+static struct allowance *make_allowance(struct parts *parts, const struct parts_events *events,
+                                        void *arg)
+{
+    struct allowance_settings settings = {.loop = parts->service->loop,
+                                          .bytes = (size_t)parts->service->config->sender_memory_mib
+                                                   << 20,
+                                          .consuming = parts->consuming,
+                                          .publisher = parts->publisher,
+                                          .metrics = &parts->metrics,
+                                          .patience_ms = ALLOWANCE_PATIENCE_MS};
+    return allowance_new(&settings, events->on_allowance_spent, arg);
 }
 
 static struct hand_back *make_hand_back(struct parts *parts, const struct parts_events *events,
@@ -61,6 +81,7 @@ static struct hand_back *make_hand_back(struct parts *parts, const struct parts_
     struct hand_back_settings settings = {.loop = parts->service->loop,
                                           .consuming = parts->consuming,
                                           .publishing = parts->publishing,
+                                          .allowance = parts->allowance,
                                           .partitions = parts->partitions,
                                           .lanes = &parts->lanes,
                                           .hold_max_ms = config->sender_hold_max_s * 1000,
@@ -154,6 +175,7 @@ bool parts_make(struct parts *parts, struct service *service, const struct parts
     parts->publisher = publisher_new(parts->publishing, "a dead letter or outcome",
                                      &events->publisher, arg);
     parts->sent_keys = sent_keys_new(parts->redis, config->sender_sent_key_ttl_s);
+    parts->allowance = make_allowance(parts, events, arg);
     parts->partitions = make_partitions(parts, events, arg);
     parts->hand_back = make_hand_back(parts, events, arg);
     parts->settle = make_settle(parts, events, arg);
@@ -175,6 +197,7 @@ void parts_free(struct parts *parts)
         partitions_disown(parts->partitions); /* so that nothing below can ack */
         publisher_on_conn_down(parts->publisher);
     }
+    allowance_close(parts->allowance);
     mtconnect_free(parts->mtconnect);
     redis_conn_free(parts->redis);
     amqp_conn_free(parts->consuming);
@@ -189,6 +212,7 @@ void parts_free(struct parts *parts)
     lanes_free(&parts->lanes);
     routes_free(&parts->routes);
     partitions_free(parts->partitions);
+    allowance_free(parts->allowance);
     sent_keys_free(parts->sent_keys);
     publisher_free(parts->publisher);
 }

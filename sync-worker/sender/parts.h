@@ -7,6 +7,7 @@
 #define MTC_PARTS_H
 
 #include "attempt.h"
+#include "allowance.h"
 #include "hand_back.h"
 #include "judge.h"
 #include "lane.h"
@@ -27,6 +28,7 @@ struct parts {
     struct mtconnect *mtconnect;
     struct publisher *publisher;
 
+    struct allowance *allowance;
     struct partitions *partitions;
     struct lanes lanes;
     struct routes routes;
@@ -46,7 +48,8 @@ struct parts_events {
     struct publisher_events publisher;
     struct partitions_events partitions;
     struct judge_events judge;
-    void (*on_news)(void *arg); /* see evidence.h */
+    void (*on_allowance_spent)(void *arg); /* see allowance.h */
+    void (*on_news)(void *arg);            /* see evidence.h */
     void (*on_settled)(struct held *held, void *arg);
     struct hand_back_events hand_back;
     void (*on_pause_known)(bool paused, void *arg);

@@ -5,6 +5,7 @@
  * waited for.
  */
 #include "sender.h"
+#include "aside.h"
 #include "doubts.h"
 #include "marker.h"
 #include "parts.h"
@@ -61,6 +62,13 @@ static void on_failure(const struct held *held, void *arg)
 {
     struct parts *parts = arg;
     suspect_write(parts->redis, held);
+}
+
+static void on_allowance_spent(void *arg)
+{
+    struct parts *parts = arg;
+    aside_make_room(&parts->lanes, parts->allowance,
+                    (size_t)parts->service->config->sender_memory_mib << 20);
 }
 
 static void on_lane_ready(void *arg)
@@ -124,7 +132,9 @@ static void consume_if_ready(struct parts *parts)
 
 static void on_consuming_up(void *arg)
 {
-    consume_if_ready(arg);
+    struct parts *parts = arg;
+    allowance_on_conn_up(parts->allowance);
+    consume_if_ready(parts);
 }
 
 static void on_pause_known(bool paused, void *arg)
@@ -224,7 +234,7 @@ void sender_reload(void *state)
 char *sender_remarks(const void *state)
 {
     const struct parts *parts = state;
-    return doubts_remarks(&parts->lanes);
+    return doubts_remarks(&parts->lanes, parts->allowance);
 }
 
 char *sender_on_order(void *state, const char *order)
@@ -237,7 +247,9 @@ static void before_render(void *arg)
 {
     struct parts *parts = arg;
     metric_set(parts->metrics.held, parts->lanes.held_count);
-    metric_set(parts->metrics.held_bytes, (double)parts->lanes.held_bytes);
+    metric_set(parts->metrics.held_bytes, (double)allowance_bytes(parts->allowance));
+    metric_set(parts->metrics.unread, allowance_spent_s(parts->allowance) >= 0);
+    metric_set(parts->metrics.aside, aside_count(&parts->lanes));
     metric_set(parts->metrics.oldest_held, age_s(lanes_oldest_us(&parts->lanes)));
     metric_set(parts->metrics.lanes, parts->lanes.count);
     metric_set(parts->metrics.in_flight, mtconnect_under_way(parts->mtconnect));
@@ -262,6 +274,7 @@ void *sender_start(struct service *service)
                   .on_failure = on_failure,
                   .on_ready = on_lane_ready},
         .on_news = on_news,
+        .on_allowance_spent = on_allowance_spent,
         .on_settled = on_settled,
         .consuming = {.on_up = on_consuming_up, .on_down = on_consuming_down},
         .publishing = {.on_up = on_publishing_up, .on_down = on_publishing_down},

@@ -13,8 +13,9 @@
  *   partition   and its delivery is acked
  *
  * A lane goes by its head's route, which has a breaker and the evidence; the throttle is for all.
- * Besides: hand_back (to begin anew, and SIGTERM), pause_watch (mtcctl pause), doubts (what
- * operators are told, and may order), suspect (what outlives this process).
+ * Besides: allowance (how many bytes are held) and aside (bodies that are let go of), hand_back (to
+ * begin anew, and SIGTERM), pause_watch (mtcctl pause), doubts (what operators are told, and may
+ * order), suspect (what outlives this process).
  */
 #ifndef MTC_SENDER_H
 #define MTC_SENDER_H

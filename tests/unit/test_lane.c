@@ -24,7 +24,7 @@ static struct held *make_for(const char *path, const char *machine, int number, 
     char id[16];
     snprintf(id, sizeof id, "%d", number);
     struct envelope envelope = {.event_id = id, .machine = machine, .path = path};
-    struct held *held = held_new(&envelope, xstrdup("{}"), 2);
+    struct held *held = held_new(&envelope, xstrdup("{}"), 2, NULL);
     held->partition = &partitions[partition];
     held->route = routes_find(&routes, path);
     return held;
