@@ -158,13 +158,14 @@ class Rabbit:
         self.port, self.management = free_port(), free_port()
         self.epmd_port, self.dist_port = free_port(), free_port()
         self.process = self.epmd = None
-        self.extra_conf = ""
+        self.node = "mtc@localhost"
+        self.extra_conf = self.extra_erl_args = self.extra_advanced = ""
         self.starts = 0
 
     def env(self):
         f = self.folder
         return {"PATH": os.environ["PATH"] + ":/usr/sbin", "LANG": "C.UTF-8", "HOME": str(f),
-                "RABBITMQ_NODENAME": "mtc@localhost", "RABBITMQ_MNESIA_BASE": f"{f}/data",
+                "RABBITMQ_NODENAME": self.node, "RABBITMQ_MNESIA_BASE": f"{f}/data",
                 "RABBITMQ_LOG_BASE": f"{f}/log", "RABBITMQ_CONFIG_FILE": f"{f}/rabbitmq.conf",
                 "RABBITMQ_ENABLED_PLUGINS_FILE": f"{f}/plugins",
                 "RABBITMQ_DIST_PORT": str(self.dist_port),
@@ -172,7 +173,7 @@ class Rabbit:
                 "RABBITMQ_CONF_ENV_FILE": f"{f}/none",
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
                 "+sbwt none +sbwtdcpu none +sbwtdio none -kernel inet_dist_use_interface "
-                "{127,0,0,1}", "ERL_EPMD_PORT": str(self.epmd_port),
+                "{127,0,0,1}" + self.extra_erl_args, "ERL_EPMD_PORT": str(self.epmd_port),
                 "ERL_EPMD_ADDRESS": "127.0.0.1"}
 
     def configure(self):
@@ -191,9 +192,9 @@ class Rabbit:
         # How soon the management API knows what is in a queue: the leader tells it at each tick,
         # and by default it looks every 5 s.
         (self.folder / "advanced.config").write_text(
-            "[{rabbit, [{quorum_tick_interval, 500}]},\n {rabbitmq_management, "
-            "[{sample_retention_policies, [{global, [{605, 1}]}, {basic, [{605, 1}]}, "
-            "{detailed, [{10, 1}]}]}]}].\n")
+            "[" + self.extra_advanced + "{rabbit, [{quorum_tick_interval, 500}]},\n"
+            " {rabbitmq_management, [{sample_retention_policies, [{global, [{605, 1}]},"
+            " {basic, [{605, 1}]}, {detailed, [{10, 1}]}]}]}].\n")
 
     def start(self):
         self.configure()
