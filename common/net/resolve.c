@@ -56,8 +56,8 @@ void resolver_free(struct resolver *resolver)
     if (!resolver)
         return;
     evdns_base_free(resolver->dns, 1);
-    struct resolve_query *query, *next;
-    DL_FOREACH_SAFE (resolver->queries, query, next) {
+    for (struct resolve_query *query = resolver->queries, *next; query; query = next) {
+        next = query->next;
         if (!query->request) /* else libevent has it still */
             discard(query);
     }
