@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import socket
 import struct
-import threading
+
+from lib.loop_thread import LoopThread
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER with no time: close() sends a reset
 
@@ -105,25 +106,13 @@ class Link:
         asyncio.run_coroutine_threadsafe(self.change(mode, delay), self.loop).result(10)
 
 
-class Proxy:
+class Proxy(LoopThread):
     """All links of a campaign."""
 
     def __init__(self):
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True, name="proxy")
-        self.thread.start()
+        super().__init__("proxy")
 
     def link(self, name, target_port):
         async def make():
             return await Link(self.loop, name, target_port).listen()
-        return asyncio.run_coroutine_threadsafe(make(), self.loop).result(10)
-
-    def stop(self):
-        async def end():
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+        return self.run(make())

@@ -1,23 +1,21 @@
 """A load balancer before the nodes of a cluster, on a loopback port of its own."""
 import asyncio
-import threading
+
+from .loop_thread import LoopThread
 
 AMQP = b"AMQP\x00\x00\x09\x01"
 CHECK_S = 3.0
 
 
-class Balancer:
+class Balancer(LoopThread):
     """A new connection goes to the first of the ports, in their order, behind which somebody is
     well: answers what is said to it as a check, or, without one, accepts. ports may be changed; a
     connection stays where it is, for as long as both ends want it."""
 
     def __init__(self, ports, check=b""):
+        super().__init__("balancer")
         self.ports, self.check = list(ports), check
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True, name="balancer")
-        self.thread.start()
-        self.server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self.accept, "127.0.0.1", 0), self.loop).result(10)
+        self.server = self.run(asyncio.start_server(self.accept, "127.0.0.1", 0))
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def is_well(self, port):
@@ -57,13 +55,5 @@ class Balancer:
         finally:
             writer.close()
 
-    def stop(self):
-        async def end():
-            self.server.close()
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+    def closing(self):
+        self.server.close()

@@ -1,21 +1,19 @@
 """A server in MTConnect's place whose answers are large, and slow to end."""
 import asyncio
-import threading
 import urllib.parse
 
+from .loop_thread import LoopThread
 
-class LargeAnswers:
+
+class LargeAnswers(LoopThread):
     """GET .../machines/NAME/cycle-time: a good answer of `size` bytes, or of sizes[NAME]. Its last
     byte comes after `pause` seconds, so that many answers are under way at once."""
 
     def __init__(self, size, pause=0.5, sizes=None):
+        super().__init__("large answers")
         self.size, self.pause, self.sizes = size, pause, sizes or {}
         self.under_way = self.most = 0
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-        self.server = asyncio.run_coroutine_threadsafe(
-            asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=1000), self.loop).result(10)
+        self.server = self.run(asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=1000))
         self.url = f"http://127.0.0.1:{self.server.sockets[0].getsockname()[1]}"
 
     async def serve(self, reader, writer):
@@ -45,13 +43,5 @@ class LargeAnswers:
         writer.write(body[-1:])
         await writer.drain()
 
-    def stop(self):
-        async def end():
-            self.server.close()
-            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        asyncio.run_coroutine_threadsafe(end(), self.loop).result(10)
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(10)
+    def closing(self):
+        self.server.close()
